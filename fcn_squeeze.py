@@ -1,0 +1,180 @@
+"""The SqueezeNet-FCN of the chapter, layer by layer; train.py and predict.py build it.
+
+SqueezeNet (Iandola et al. 2016) classifies with eight Fire modules; made fully convolutional
+(Long et al. 2015), its maps at 1/4, 1/8 and 1/8 of the photo's size are scored by 1x1
+convolutions, brought to 1/4 by deconvolutions, joined, and upsampled to the photo's size.
+
+Sizes: convolution (n - k + 2p) / s + 1, deconvolution s (n - 1) + k - 2p. The kernel of a
+deconvolution is a multiple of its stride, against checkerboard artefacts.
+"""
+
+import chainer_compat
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from evaluator import Evaluator
+
+
+class Fire(chainer.Chain):
+    """Squeeze 1x1 -> ELU -> (expand 1x1, expand 3x3) -> concat -> ELU.
+
+    Args:
+        in_size (int): input maps.
+        s1, e1, e3 (int): maps of the squeeze, of the 1x1 and of the 3x3 expansion.
+    """
+
+    def __init__(self, in_size: int, s1: int, e1: int, e3: int):
+        super().__init__()
+        with self.init_scope():
+            self.conv1 = L.Convolution2D(in_size, s1, 1)
+            self.conv2 = L.Convolution2D(s1, e1, 1)
+            self.conv3 = L.Convolution2D(s1, e3, 3, pad=1)
+
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
+        """(N, in_size, H, W) -> (N, e1 + e3, H, W)."""
+        h = F.elu(self.conv1(x))
+        h_1 = self.conv2(h)
+        h_3 = self.conv3(h)
+        return F.elu(F.concat([h_1, h_3], axis=1))
+
+
+class FireDilated(chainer.Chain):
+    """A Fire whose 3x3 expansion looks twice as far (dilation 2), at the same cost."""
+
+    def __init__(self, in_size: int, s1: int, e1: int, e3: int):
+        super().__init__()
+        with self.init_scope():
+            self.conv1 = L.DilatedConvolution2D(in_size, s1, 1)
+            self.conv2 = L.DilatedConvolution2D(s1, e1, 1)
+            self.conv3 = L.DilatedConvolution2D(s1, e3, 3, pad=2, dilate=2)
+
+    forward = Fire.forward
+
+
+class FCN(chainer.Chain):
+    """The chapter's segmentation network; calling it gives the loss.
+
+    After ``loss = model(x, t)`` the attributes ``loss``, ``h`` (scores before softmax,
+    (N, n_class, H, W)), ``evaluator``, ``accuracy`` and ``iou`` speak of that batch.
+
+    Args:
+        n_class (int): number of classes, background included.
+        in_ch (int): 3 for colour images, 1 for grey ones.
+        dilated (bool): True is the chapter's second network (fire9 dilated at 1/8 of the
+            size); False its first (a third max pooling, fire9 at 1/16, upsampled by 4).
+    """
+
+    def __init__(self, n_class: int, in_ch: int, dilated: bool = True):
+        super().__init__()
+        with self.init_scope():
+            self.conv1 = L.Convolution2D(in_ch, 96, 7, stride=2, pad=3)
+            self.fire2 = Fire(96, 16, 64, 64)
+            self.fire3 = Fire(128, 16, 64, 64)
+            self.fire4 = Fire(128, 16, 128, 128)
+            self.fire5 = Fire(256, 32, 128, 128)
+            self.fire6 = Fire(256, 48, 192, 192)
+            self.fire7 = Fire(384, 48, 192, 192)
+            self.fire8 = Fire(384, 64, 256, 256)
+
+            self.score_pool1 = L.Convolution2D(96, n_class, 1)
+            self.score_pool4 = L.Convolution2D(256, n_class, 1)
+            self.score_pool9 = L.Convolution2D(512, n_class, 1)
+            self.add_layer = L.Convolution2D(n_class * 3, n_class, 1)
+
+            # In a deconvolution, pad is what is cut off the border of the output.
+            self.upsample_pool4 = L.Deconvolution2D(
+                n_class, n_class, ksize=4, stride=2, pad=1
+            )
+            if dilated:
+                self.fire9 = FireDilated(512, 64, 256, 256)
+                self.upsample_pool9 = L.Deconvolution2D(
+                    n_class, n_class, ksize=4, stride=2, pad=1
+                )
+            else:
+                self.fire9 = Fire(512, 64, 256, 256)
+                self.upsample_pool9 = L.Deconvolution2D(
+                    n_class, n_class, ksize=8, stride=4, pad=2
+                )
+            self.upsample_final = L.Deconvolution2D(
+                n_class, n_class, ksize=16, stride=4, pad=6
+            )
+
+        self.n_class = n_class
+        self.dilated = dilated
+        self.evaluator = Evaluator(False, n_class)
+        self.h = None
+        self.loss = None
+
+    def scores(self, x: chainer.Variable) -> chainer.Variable:
+        """Class scores before softmax.
+
+        Args:
+            x (Variable or ndarray): float32 (N, in_ch, H, W), normalised images.
+
+        Returns:
+            Variable: float32 (N, n_class, H, W).
+
+        Raises:
+            ValueError: H or W is no multiple of ``chainer.config.user_multiple`` (16).
+        """
+        _check_input_size(x.shape)
+        h = F.elu(self.conv1(x))  # 1/2
+        h = F.max_pooling_2d(h, 3, stride=2)  # 1/4
+        p1 = self.score_pool1(h)
+
+        h = self.fire2(h)
+        h = self.fire3(h)
+        h = self.fire4(h)
+        h = F.max_pooling_2d(h, 3, stride=2)  # 1/8
+        u4 = self.upsample_pool4(self.score_pool4(h))
+
+        h = self.fire5(h)
+        h = self.fire6(h)
+        h = self.fire7(h)
+        h = self.fire8(h)
+        if not self.dilated:
+            h = F.max_pooling_2d(h, 3, stride=2)  # 1/16
+        h = self.fire9(h)
+        u9 = self.upsample_pool9(self.score_pool9(h))
+
+        h = F.concat((p1, u4, u9), axis=1)  # 1/4
+        h = self.add_layer(h)
+        return self.upsample_final(h)
+
+    def forward(self, x: chainer.Variable, t: chainer.Variable) -> chainer.Variable:
+        """Mean softmax cross entropy over the labelled pixels.
+
+        Args:
+            x (Variable or ndarray): float32 (N, in_ch, H, W), normalised images.
+            t (Variable or ndarray): int32 (N, H, W), class numbers; -1 is left out.
+
+        Returns:
+            Variable: the loss, a scalar.
+        """
+        self.h = self.scores(x)
+        self.loss = F.softmax_cross_entropy(self.h, t)
+        self.evaluator.preparation(self.h, t)
+        return self.loss
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the last batch's labelled pixels that were classified rightly."""
+        return self.evaluator.get_accuracy()
+
+    @property
+    def iou(self):
+        """float64 (n_class,): intersection over union in the last batch."""
+        return self.evaluator.get_iou()
+
+
+def _check_input_size(shape: tuple[int, ...]) -> None:
+    multiple = getattr(chainer.config, "user_multiple", 16)
+    height, width = shape[2:]
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"The network takes images whose height and width are multiples of {multiple} "
+            f"(user_multiple); this batch is {height} x {width} (height x width). "
+            "Resize or crop the images first."
+        )

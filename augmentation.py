@@ -1,0 +1,75 @@
+"""Geometry and augmentation of a pair of image and label; whatever moves one moves the other.
+
+Images are uint8 (H, W, C), labels int16 (H, W). mini_batch_loader.py puts them in order.
+"""
+
+import cv2
+import numpy as np
+
+_MAX_BRIGHTNESS = 63  # of 255 grey levels
+_CONTRAST = (0.2, 1.8)
+
+
+def resize_pair(image: np.ndarray, label: np.ndarray, scale: float):
+    """Scale a pair, rounding the size down; labels take the nearest pixel, so no class is made up.
+
+    Returns:
+        tuple: image uint8 (int(H scale), int(W scale), C) and label int16 of the same size.
+    """
+    height, width = (int(side * scale) for side in label.shape)
+    if (height, width) == label.shape or not height or not width:
+        return image[:height, :width], label[:height, :width]
+    # Averaging when shrinking: bilinear sampling would drop thin poles between its samples.
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=interpolation)
+    # INTER_NEAREST takes the upper left pixel, half a pixel off the image's centre.
+    classes = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized.reshape(height, width, -1), classes
+
+
+def crop_to_multiple(image: np.ndarray, label: np.ndarray, multiple: int, where):
+    """Cut both sides down to multiples.
+
+    Args:
+        where (pair of float): which of the possible vertical and horizontal offsets, in [0, 1).
+    """
+    height, width = (side - side % multiple for side in label.shape)
+    top, left = (
+        int(share * (side % multiple + 1))
+        for share, side in zip(where, label.shape, strict=True)
+    )
+    window = np.s_[top : top + height, left : left + width]
+    return image[window], label[window]
+
+
+def flip(image: np.ndarray, label: np.ndarray, rng: np.random.Generator):
+    """Mirror as the book does: both ways in 1/2 of the cases, upside down in 1/4, left-right in 1/8."""
+    both, vertical, horizontal = rng.integers(0, 2, 3, dtype=np.int8)
+    if both or vertical:
+        image, label = image[::-1], label[::-1]
+    if both or (horizontal and not vertical):
+        image, label = image[:, ::-1], label[:, ::-1]
+    return image, label
+
+
+def change_brightness(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In half of the cases, add up to 63 grey levels, up or down; uint8, clipped."""
+    if rng.integers(0, 2):
+        return image
+    shifted = image + np.float32(rng.uniform(-_MAX_BRIGHTNESS, _MAX_BRIGHTNESS))
+    return np.clip(np.rint(shifted), 0, 255).astype(np.uint8)
+
+
+def change_contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In half of the cases, stretch by a factor in [0.2, 1.8]; uint8, clipped.
+
+    As in the book, each pixel's channels are stretched about their mean, which changes how
+    vivid the colours are; a grey image, where that would do nothing, about its own mean.
+    """
+    if rng.integers(0, 2):
+        return image
+    centre = image.mean(
+        axis=2 if image.shape[2] > 1 else None, keepdims=True, dtype=np.float32
+    )
+    stretched = (image - centre) * np.float32(rng.uniform(*_CONTRAST)) + centre
+    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)

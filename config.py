@@ -1,0 +1,296 @@
+"""Reads config.yaml, checks every key, and fills chainer.global_config as the chapter does."""
+
+import difflib
+import os
+import reprlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal
+
+import chainer_compat
+
+import chainer
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from errors import UserError
+from label_table import LabelTable, read_label_table
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+PATH_KEYS = (
+    "image_dir_path",
+    "train_image_pointer",
+    "val_image_pointer",
+    "test_image_pointer",
+    "label_path",
+    "output_path",
+)
+
+
+def _number(value: Any) -> Any:
+    """A float as people write it: YAML 1.1 reads 1e-3 (no dot) as text."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "should be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+FilePath = Annotated[StrictStr, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TrainingParams(_Section):
+    learning_rate: Annotated[Number, Field(gt=0)]
+    batch_size: Annotated[StrictInt, Field(ge=1)]
+    weight_decay: Annotated[Number, Field(ge=0)]
+    epochs: Annotated[StrictInt, Field(ge=1)]
+    snapshot_epochs: Annotated[StrictInt, Field(ge=1)]
+
+
+class AugmentationParams(_Section):
+    do_augment: StrictBool
+    do_flip: StrictBool
+    do_scale: StrictBool
+    scale: Annotated[list[Annotated[Number, Field(gt=0, le=8)]], Field(min_length=1)]
+    change_brightness: StrictBool
+    change_contrast: StrictBool
+
+
+class Config(_Section):
+    """The keys of config.yaml, each with its type and range; config.yaml explains them."""
+
+    image_dir_path: FilePath
+    train_image_pointer: FilePath
+    val_image_pointer: FilePath
+    test_image_pointer: FilePath
+    label_path: FilePath
+    ignore_labels: list[StrictStr] = []
+    output_path: FilePath
+    n_class: Annotated[StrictInt, Field(ge=1)] | None = None
+    in_ch: Literal[1, 3] = 3
+    dilated: StrictBool = True
+    user_multiple: Annotated[StrictInt, Field(ge=1)] = 16
+    image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    normalizer: Literal["GCN", "LCN", "none"] = "GCN"
+    gpu: Annotated[StrictInt, Field(ge=-1)] = -1
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 0
+    debug_mode: StrictBool = False
+    loader_jobs: Annotated[StrictInt, Field(ge=0, le=256)] = 2
+    cache_size: Annotated[StrictInt, Field(ge=0)] = 512
+    training_params: TrainingParams
+    augmentation_params: AugmentationParams
+
+
+_KNOWN_KEYS = [
+    *Config.model_fields,
+    *(f"training_params.{key}" for key in TrainingParams.model_fields),
+    *(f"augmentation_params.{key}" for key in AugmentationParams.model_fields),
+]
+
+
+def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
+    """Read a configuration and put it into ``chainer.global_config``.
+
+    Afterwards ``chainer.global_config`` has the chapter's ``user_train_args``,
+    ``user_test_args`` and ``user_multiple``, and ``user_val_args`` beside them.
+
+    Args:
+        path: the YAML file; relative paths in it are relative to its folder.
+        overrides: ``key=value`` or ``section.key=value``, as given to ``--set``; the value is
+            YAML, and stands in for the one in the file.
+
+    Returns:
+        Config: the checked settings, its paths absolute.
+
+    Raises:
+        UserError: names the file, line and key of everything that is wrong.
+    """
+    values, places = _read_yaml(path)
+    for override in overrides:
+        _apply_override(values, places, override)
+    _make_paths_absolute(values, Path(path).resolve().parent)
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_describe(path, places, error)) from None
+    set_global_config(config)
+    return config
+
+
+def _read_yaml(path) -> tuple[dict, dict[tuple, str]]:
+    """The mapping in a YAML file, and for each of its keys the place it stands in."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"--config: cannot read {path}: {error.strerror}") from None
+    if len(text) > _MAX_CONFIG_BYTES:
+        raise UserError(f"{path}: more than 1 MiB; this is no configuration")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{path}{where}: no valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise UserError(f"{path}: no valid YAML: {first_line}") from None
+    if not isinstance(values, dict):
+        raise UserError(
+            f"{path}: expected lines 'key: value', as in the config.yaml of this project"
+        )
+    return values, _key_places(path, node)
+
+
+def _key_places(path, node: yaml.MappingNode, section: tuple = ()) -> dict[tuple, str]:
+    """Where each key stands; refuses one that stands twice (YAML would take the last)."""
+    places: dict[tuple, str] = {}
+    for key_node, value_node in node.value:
+        key = (*section, key_node.value)
+        place = f"{path}, line {key_node.start_mark.line + 1}"
+        if key in places:
+            raise UserError(
+                f"{place}: {_dotted(key)} is set a second time (first: {places[key]})"
+            )
+        places[key] = place
+        if isinstance(value_node, yaml.MappingNode) and not section:
+            places.update(_key_places(path, value_node, key))
+    return places
+
+
+def _apply_override(values: dict, places: dict[tuple, str], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise UserError(
+            f"--set {override}: expected KEY=VALUE, as in training_params.epochs=3"
+        )
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UserError(f"--set {override}: {text!r} is no valid YAML value") from None
+    *sections, key = dotted.split(".")
+    target = values
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise UserError(
+                f"--set {override}: {section} is a single value, not a section"
+            )
+    target[key] = value
+    places[(*sections, key)] = f"--set {override}"
+
+
+def _make_paths_absolute(values: dict, folder: Path) -> None:
+    for key in PATH_KEYS:
+        if isinstance(values.get(key), str) and values[key]:
+            values[key] = os.path.normpath(folder / os.path.expanduser(values[key]))
+
+
+def _describe(path, places: dict[tuple, str], error: ValidationError) -> str:
+    """One sentence for each thing that is wrong, with file, line and key."""
+    sentences = []
+    for problem in error.errors():
+        location = problem["loc"]
+        # The longest part of the location that was written: a list item has its key's place.
+        written = (
+            places.get(location[:length]) for length in range(len(location), 0, -1)
+        )
+        place = next(filter(None, written), path)
+        sentences.append(f"{place}: {_problem(problem)}")
+    return "\n       ".join(dict.fromkeys(sentences))
+
+
+def _problem(problem: dict) -> str:
+    key = _dotted(problem["loc"])
+    if problem["type"] == "missing":
+        return f"the key {key} is missing"
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _KNOWN_KEYS, n=1, cutoff=0.4)
+        return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
+    wanted = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{key}: {reprlib.repr(problem['input'])} is not allowed; it {wanted}"
+
+
+def _dotted(location: tuple) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def set_global_config(config: Config) -> None:
+    """Fill ``chainer.global_config`` as the chapter's settings.py does.
+
+    Raises:
+        UserError: the label table is missing or wrong, or n_class disagrees with it.
+    """
+    table = read_label_table(config.label_path, config.ignore_labels)
+    if config.n_class not in (None, len(table)):
+        raise UserError(
+            f"n_class: {config.n_class} disagrees with {config.label_path}, which has "
+            f"{len(table)} classes; remove the key or correct it"
+        )
+    settings = chainer.global_config
+    settings.user_multiple = config.user_multiple
+    settings.user_train_args = _args(config, table, "train_image_pointer", train=True)
+    settings.user_val_args = _args(config, table, "val_image_pointer", train=False)
+    settings.user_test_args = _args(config, table, "test_image_pointer", train=False)
+
+
+def _args(
+    config: Config, table: LabelTable, pointer_key: str, train: bool
+) -> SimpleNamespace:
+    """The settings of one list of images, under the chapter's names."""
+    augmentation = config.augmentation_params.model_dump()
+    do_augment = augmentation.pop("do_augment") and train
+    return SimpleNamespace(
+        **config.model_dump(
+            include={
+                "debug_mode",
+                "gpu",
+                "in_ch",
+                "image_dir_path",
+                "output_path",
+                "label_path",
+            }
+            | {
+                "image_scale",
+                "normalizer",
+                "seed",
+                "dilated",
+                "cache_size",
+                "loader_jobs",
+            }
+        ),
+        train=train,
+        n_class=len(table),
+        label_table=table,
+        image_pointer_key=pointer_key,
+        image_pointer_path=getattr(config, pointer_key),
+        model_path=os.path.join(config.output_path, "model", "fcn_{}.npz"),
+        model_version="best",
+        aug_params=SimpleNamespace(
+            do_augment=do_augment, params=SimpleNamespace(**augmentation)
+        ),
+        training_params=SimpleNamespace(**config.training_params.model_dump()),
+    )
+
+
+def dump_config(config: Config, folder: str | os.PathLike) -> str:
+    """The configuration as used, as YAML text to be stored in a folder; paths relative to it."""
+    values = config.model_dump(exclude_none=True)
+    for key in PATH_KEYS:
+        values[key] = os.path.relpath(values[key], folder)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

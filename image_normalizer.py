@@ -1,0 +1,59 @@
+"""Global and local contrast normalisation of an image, before the network sees it."""
+
+import cv2
+import numpy as np
+
+# Jarrett et al. (2009) weight a 9x9 window by a Gaussian; a deviation of a quarter of the
+# window lets the weights fall to a seventh at its edge.
+_WINDOW = (9, 9)
+_WINDOW_SIGMA = 9 / 4
+
+
+class ImageNormalizer:
+    """The chapter's normaliser; both methods leave their argument as it is."""
+
+    def GCN(self, image: np.ndarray) -> np.ndarray:
+        """Global contrast normalisation: each channel to mean 0 and deviation 1.
+
+        Args:
+            image (ndarray): (H, W, C), any number of channels, any real dtype.
+
+        Returns:
+            ndarray: float32 (H, W, C). A constant channel becomes 0.
+        """
+        image = image.astype(np.float32)
+        mean, deviation = (
+            s.ravel() for s in cv2.meanStdDev(image.reshape(-1, 1, image.shape[2]))
+        )
+        # Rounding leaves a constant channel of float32 values a deviation of about 1e-7 of them.
+        constant = deviation <= 1e-6 * np.abs(mean)
+        gain = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+        return ((image - mean) * gain).astype(np.float32)
+
+    def LCN(self, image: np.ndarray) -> np.ndarray:
+        """Local contrast normalisation, each channel by itself (Jarrett et al. 2009).
+
+        Subtracts the Gaussian-weighted mean of the neighbourhood and divides by the larger of
+        the local deviation and its mean over the image, so that flat regions (sky) are not
+        blown up to noise.
+
+        Args:
+            image (ndarray): (H, W, C), any number of channels, any real dtype.
+
+        Returns:
+            ndarray: float32 (H, W, C). A constant channel becomes 0.
+        """
+        channels = [_lcn_channel(channel) for channel in np.moveaxis(image, 2, 0)]
+        return np.stack(channels, axis=2)
+
+
+def _lcn_channel(channel: np.ndarray) -> np.ndarray:
+    channel = channel.astype(np.float32)
+    centred = channel - cv2.GaussianBlur(channel, _WINDOW, _WINDOW_SIGMA)
+    deviation = np.sqrt(cv2.GaussianBlur(centred * centred, _WINDOW, _WINDOW_SIGMA))
+    floor = float(deviation.mean())
+    if floor <= 1e-6 * float(
+        np.abs(channel).mean()
+    ):  # constant, up to float32 rounding
+        return np.zeros_like(channel)
+    return centred / np.maximum(deviation, floor)

@@ -1,0 +1,206 @@
+"""Reads what a user's folder holds: the list of images, an image, a label."""
+
+import os
+import zipfile
+import zlib
+
+import cv2
+import numpy as np
+
+from errors import UserError
+from label_table import LabelTable
+
+_MAX_POINTER_BYTES = 1 << 28
+
+
+def read_pointer_file(path: str, key: str = "image pointer") -> list[str]:
+    """The image file names of a list, one a line; blank lines are skipped.
+
+    Args:
+        path: the list.
+        key: what the configuration calls it, for messages.
+
+    Raises:
+        UserError: the list cannot be read, is empty, or a name in it leaves the image folder.
+    """
+    try:
+        if os.path.getsize(path) > _MAX_POINTER_BYTES:
+            raise UserError(
+                f"{key}: {path} is larger than 256 MiB; this is no list of images"
+            )
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [line.strip() for line in file]
+    except OSError as error:
+        raise UserError(f"{key}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{key}: {path} is not a text file in UTF-8") from None
+    names = [line for line in lines if line]
+    if not names:
+        raise UserError(f"{key}: {path} is empty; write one image file name a line")
+    for name in names:
+        _refuse_outside(path, lines, name)
+    return names
+
+
+def _refuse_outside(path: str, lines: list[str], name: str) -> None:
+    inside = os.path.normpath(name)
+    if os.path.isabs(name) or inside.split(os.sep)[0] == os.pardir or "\0" in name:
+        raise UserError(
+            f"{path}, line {lines.index(name) + 1}: {name[:200]!r} leaves the image folder; "
+            "names are relative to image_dir_path"
+        )
+
+
+def label_path(image_path: str) -> str:
+    """The label of an image: ``NAME_L.png``, or the book's ``NAME_L.npz``.
+
+    Raises:
+        UserError: neither exists.
+    """
+    stem = os.path.splitext(image_path)[0] + "_L"
+    for path in (f"{stem}.png", f"{stem}.npz"):
+        if os.path.isfile(path):
+            return path
+    raise UserError(f"{stem}.png: no such label (nor {os.path.basename(stem)}.npz)")
+
+
+def refuse_missing(image_path: str) -> None:
+    """Raise a UserError where an image file does not exist."""
+    if not os.path.isfile(image_path):
+        raise UserError(f"{image_path}: no such image file")
+
+
+def read_picture(path: str) -> np.ndarray:
+    """Decode an image file as it is.
+
+    Returns:
+        ndarray: uint8 or uint16, (H, W) or (H, W, 3) in RGB; an alpha channel is dropped.
+
+    Raises:
+        UserError: no such file, or nothing that OpenCV can decode.
+    """
+    refuse_missing(path)
+    try:
+        content = np.fromfile(path, np.uint8)
+        picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the image: {error.strerror}") from None
+    except (cv2.error, MemoryError):  # for instance a header that claims 60000 x 60000
+        picture = None
+    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"{path}: not an image that OpenCV can decode; is the file complete?"
+        )
+    if picture.ndim == 3:
+        to_rgb = cv2.COLOR_BGRA2RGB if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        picture = cv2.cvtColor(picture, to_rgb)
+    return picture
+
+
+def read_image(path: str, in_ch: int) -> np.ndarray:
+    """An image for the network.
+
+    Args:
+        path: any file that OpenCV decodes; 16-bit grey levels are scaled to 8 bits.
+        in_ch: 3 or 1, the channels it must have.
+
+    Returns:
+        ndarray: uint8 (H, W, in_ch), RGB if in_ch is 3.
+
+    Raises:
+        UserError: as read_picture(), and where the file has another number of channels.
+    """
+    image = np.atleast_3d(read_picture(path))
+    if image.shape[2] != in_ch:
+        kind = "grey" if image.shape[2] == 1 else "a colour image"
+        raise UserError(
+            f"in_ch: {in_ch} disagrees with {path}, which is {kind}; "
+            f"set in_ch: {image.shape[2]}, or convert the images"
+        )
+    return image if image.dtype == np.uint8 else (image // 257).astype(np.uint8)
+
+
+def read_label(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndarray:
+    """The label of an image, from a colour PNG, an index PNG or the book's npz.
+
+    Args:
+        path: the label file.
+        table: the classes and their colours.
+        size: (H, W) of the image.
+
+    Returns:
+        ndarray: int16 (H, W), values in [-1, n_class); -1 where the class is ignored.
+
+    Raises:
+        UserError: the label is broken, of another size, or has a colour or number of no class.
+    """
+    if path.endswith(".npz"):
+        label = _read_npz_label(path, size)
+    else:
+        label = read_picture(path)
+    if label.shape[:2] != tuple(size):
+        raise UserError(
+            f"{path}: the label is {label.shape[1]} x {label.shape[0]} pixels, "
+            f"its image {size[1]} x {size[0]} (width x height)"
+        )
+    if label.ndim == 3:
+        return _classes_of_colors(path, label, table)
+    _refuse_numbers_outside(path, label, table)
+    return table.hide_ignored(label.astype(np.int16))
+
+
+def _classes_of_colors(path: str, label: np.ndarray, table: LabelTable) -> np.ndarray:
+    if label.dtype != np.uint8:
+        raise UserError(f"{path}: a colour label must have 8 bits a channel")
+    classes, unknown = table.classes_of_colors(label)
+    if unknown:
+        (color, pixels), *others = sorted(unknown.items(), key=lambda item: -item[1])
+        more = f" (and {len(others)} more unknown colours)" if others else ""
+        raise UserError(
+            f"{path}: the colour {color[0]},{color[1]},{color[2]} of {pixels} pixels{more} is in "
+            f"no row of {table.path}; add the row, or save the label without smoothing (PNG)"
+        )
+    return classes
+
+
+def _refuse_numbers_outside(path: str, label: np.ndarray, table: LabelTable) -> None:
+    lowest, highest = int(label.min()), int(label.max())
+    outside = highest if highest >= len(table) else lowest if lowest < -1 else None
+    if outside is not None:
+        raise UserError(
+            f"{path}: class number {outside} of {int((label == outside).sum())} pixels is outside "
+            f"the table {table.path}, which has the classes 0 to {len(table) - 1}"
+        )
+
+
+def _read_npz_label(path: str, size: tuple[int, int]) -> np.ndarray:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            stored = archive.getinfo("data.npy").file_size
+            if stored > size[0] * size[1] * 8 + 4096:  # before memory is spent on it
+                raise UserError(f"{path}: 'data' is larger than the label of its image")
+        with np.load(path, allow_pickle=False) as archive:
+            label = archive["data"]
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot read the label: {error.strerror or error}"
+        ) from None
+    except KeyError:
+        raise UserError(
+            f"{path}: no array 'data' in it, as the book's labels have"
+        ) from None
+    except UserError:
+        raise
+    except (
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
+        raise UserError(f"{path}: not a label that NumPy can read: {error}") from None
+    if label.ndim != 2 or label.dtype.kind not in "iu":
+        raise UserError(
+            f"{path}: 'data' must be (H, W) whole numbers, not {label.shape} {label.dtype}"
+        )
+    return label

@@ -1,0 +1,259 @@
+"""Prepares images and labels for the network, batch by batch: the chapter's loader.
+
+train.py and predict.py make a DatasetPreProcessor of each list of images and give it to one of
+Chainer's iterators. Whatever is random depends on (seed, epoch, position in the epoch) alone,
+so neither threads nor the choice of iterator change a result.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+
+import chainer_compat
+
+import chainer
+import cv2
+import numpy as np
+
+import augmentation
+from errors import UserError
+from image_normalizer import ImageNormalizer
+from image_reader import label_path, read_image, read_label, read_pointer_file
+
+# OpenCV's own threads would compete with the loader's, which take one image each, and hang in
+# the forked processes of Chainer's MultiprocessIterator.
+cv2.setNumThreads(0)
+
+_CENTRE = (0.5, 0.5)
+
+
+class EpochOrder:
+    """Order sampler for Chainer's iterators: every image once an epoch, the last batch short.
+
+    Chainer's iterators fill the last batch of an epoch up with images of the next. Here the
+    order is padded to whole batches instead; the dataset answers PADDING with None, which
+    stack_examples() drops. The number of an image also says in which epoch and at which
+    position it is drawn, so that its augmentation needs no state that could be lost.
+
+    Args:
+        size (int): images in the list.
+        batch_size (int): images in a batch.
+        seed (int): the order of an epoch depends on (seed, epoch) alone.
+    """
+
+    PADDING = -1
+
+    def __init__(self, size: int, batch_size: int, seed: int):
+        self.size = size
+        self.batch_size = batch_size
+        self.slots = padded_size(size, batch_size)
+        self.seed = seed
+
+    def __call__(self, current_order: np.ndarray, current_position: int) -> np.ndarray:
+        """The order of the epoch after the one in current_order (Chainer asks with 0, 1, 2...)."""
+        epoch = int(current_order[0]) // self.size // self.slots
+        return self.order(epoch + 1)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """int64 (slots,): the numbers of an epoch, counted from 1."""
+        images = _generator(self.seed, epoch).permutation(self.size)
+        draws = epoch * self.slots + np.arange(self.size, dtype=np.int64)
+        order = np.full(self.slots, self.PADDING, np.int64)
+        order[: self.size] = draws * self.size + images
+        return order
+
+    def batch(self, iteration: int) -> np.ndarray:
+        """int64 (batch_size,): the numbers of a batch; iterations are counted from 0."""
+        epoch, first = divmod(iteration * self.batch_size, self.slots)
+        return self.order(epoch + 1)[first : first + self.batch_size]
+
+
+def padded_size(size: int, batch_size: int) -> int:
+    """The smallest multiple of batch_size that is not below size."""
+    return -(-size // batch_size) * batch_size
+
+
+def _generator(seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+class DatasetPreProcessor(chainer.dataset.DatasetMixin):
+    """The images of one list with their labels, scaled, cropped, augmented, normalised.
+
+    Args:
+        args (SimpleNamespace): ``chainer.global_config.user_train_args``, ``.user_val_args``
+            or ``.user_test_args``.
+
+    Attributes:
+        names (list of str): file names of the images, as in the list.
+
+    Raises:
+        UserError: the list is missing or empty, or a name in it leaves the image folder.
+    """
+
+    def __init__(self, args: SimpleNamespace):
+        self.args = args
+        self.names = read_pointer_file(args.image_pointer_path, args.image_pointer_key)
+        self._multiple = chainer.global_config.user_multiple
+        self._slots = padded_size(len(self.names), args.training_params.batch_size)
+        self._normalize = _normalizer(args.normalizer)
+        self._cache = _ImageCache(args.cache_size * 2**20)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def get_example(self, i: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """One image and its label.
+
+        Args:
+            i: number of the image, or a number out of an EpochOrder, which tells the epoch and
+                position of the draw as well; None is returned for its PADDING.
+
+        Returns:
+            tuple: image float32 (C, H, W); label int32 (H, W), values in [-1, n_class).
+
+        Raises:
+            UserError: a file is missing, broken, or disagrees with the configuration.
+        """
+        if i == EpochOrder.PADDING:
+            return None
+        draw, index = divmod(int(i), len(self))
+        # A plain number counts as a draw of epoch 0, in the order of the list.
+        epoch, position = divmod(draw or index, self._slots)
+        image, label = self.scaled_pair(index)
+        if self.args.train:
+            image, label = self._vary(image, label, index, epoch, position)
+        else:
+            image, label = augmentation.crop_to_multiple(
+                image, label, self._multiple, _CENTRE
+            )
+        image = self._normalize(image)
+        return np.ascontiguousarray(image.transpose(2, 0, 1)), label.astype(
+            np.int32, order="C"
+        )
+
+    def load_data(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """A batch: images float32 (N, C, H, W), labels int32 (N, H, W).
+
+        Raises:
+            UserError: as get_example(), and where the images are not all of one size.
+        """
+        return stack_examples([self[i] for i in indices])
+
+    def file_names(self, numbers: Iterable[int]) -> list[str]:
+        """The image file names that belong to numbers as get_example() takes them."""
+        return [self.names[i % len(self)] for i in numbers if i != EpochOrder.PADDING]
+
+    def scaled_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label scaled by image_scale, before any augmentation.
+
+        Returns:
+            tuple: uint8 (H, W, C) in RGB or grey; int16 (H, W). Not to be written to.
+
+        Raises:
+            UserError: as get_example().
+        """
+        pair = self._cache.get(index)
+        if pair is None:
+            path = self.path(index)
+            image = read_image(path, self.args.in_ch)
+            label = read_label(label_path(path), self.args.label_table, image.shape[:2])
+            pair = augmentation.resize_pair(image, label, self.args.image_scale)
+            self._refuse_too_small(index, pair[1])
+            self._cache.put(index, pair)
+        return pair
+
+    def size_after_crop(self, index: int) -> tuple[int, int]:
+        """(H, W) that an image has in a batch, augmentation by scale aside."""
+        height, width = self.scaled_pair(index)[1].shape
+        return height - height % self._multiple, width - width % self._multiple
+
+    def path(self, index: int) -> str:
+        """Path of an image file."""
+        return os.path.join(self.args.image_dir_path, self.names[index])
+
+    def _vary(self, image, label, index: int, epoch: int, position: int):
+        """Crop at random and augment."""
+        rng = _generator(self.args.seed, epoch, position)
+        params = self.args.aug_params.params
+        augment = self.args.aug_params.do_augment
+        if augment and params.do_scale:
+            image, label = augmentation.resize_pair(
+                image, label, self._batch_scale(epoch, position)
+            )
+            self._refuse_too_small(index, label)
+        image, label = augmentation.crop_to_multiple(
+            image, label, self._multiple, rng.random(2)
+        )
+        if augment and params.do_flip:
+            image, label = augmentation.flip(image, label, rng)
+        if augment and params.change_brightness:
+            image = augmentation.change_brightness(image, rng)
+        if augment and params.change_contrast:
+            image = augmentation.change_contrast(image, rng)
+        return image, label
+
+    def _batch_scale(self, epoch: int, position: int) -> float:
+        """One scale for all images of a batch: in half of the batches, one out of the list."""
+        batch = position // self.args.training_params.batch_size
+        rng = _generator(self.args.seed, epoch, batch, 1)
+        return (
+            1.0
+            if rng.integers(0, 2)
+            else float(rng.choice(self.args.aug_params.params.scale))
+        )
+
+    def _refuse_too_small(self, index: int, label: np.ndarray) -> None:
+        if min(label.shape) < self._multiple:
+            raise UserError(
+                f"{self.path(index)}: scaled to {label.shape[1]} x {label.shape[0]} pixels, the "
+                f"image is smaller than user_multiple ({self._multiple}); make image_scale larger"
+            )
+
+
+def _normalizer(name: str):
+    normalizer = ImageNormalizer()
+    return {
+        "GCN": normalizer.GCN,
+        "LCN": normalizer.LCN,
+        "none": lambda image: np.divide(image, 255, dtype=np.float32),
+    }[name]
+
+
+class _ImageCache:
+    """Keeps pairs until a number of bytes is reached; later ones are read again each time."""
+
+    def __init__(self, max_bytes: int):
+        self._free = max_bytes
+        self._pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def get(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
+        return self._pairs.get(index)
+
+    def put(self, index: int, pair: tuple[np.ndarray, np.ndarray]) -> None:
+        size = sum(array.nbytes for array in pair)
+        if size <= self._free and self._pairs.setdefault(index, pair) is pair:
+            self._free -= size
+
+
+def stack_examples(examples: list) -> tuple[np.ndarray, np.ndarray]:
+    """Make a batch of examples: float32 (N, C, H, W), int32 (N, H, W); None is left out.
+
+    Raises:
+        UserError: the images are not all of one size.
+    """
+    examples = [example for example in examples if example is not None]
+    sizes = {label.shape for _, label in examples}
+    if len(sizes) > 1:
+        (h1, w1), (h2, w2) = sorted(sizes)[:2]
+        raise UserError(
+            f"images of different sizes in one batch ({w1} x {h1} and {w2} x {h2} pixels after "
+            "scaling and cropping); bring them to one size, or set training_params.batch_size: 1"
+        )
+    return chainer.dataset.concat_examples(examples)
+
+
+@chainer.dataset.converter()
+def to_batch(examples: list, device: chainer.backend.Device):
+    """Chainer's converter for a list of examples: stack_examples(), sent to the device."""
+    return device.send(stack_examples(examples))

@@ -1,0 +1,174 @@
+"""What the training loop needs and Chainer has not: exact means, a check of the loss, a table."""
+
+import sys
+import time
+
+import chainer_compat
+
+import chainer
+import numpy as np
+from chainer.backends import cuda
+from chainer.training import extension
+
+from errors import UserError
+from evaluator import summarize
+
+# Log key, heading, format of the columns of the table of epochs.
+_COLUMNS = (
+    ("main/loss", "loss", "{:10.4f}"),
+    ("main/accuracy", "accuracy", "{:10.1%}"),
+    ("main/miou", "mean IoU", "{:10.1%}"),
+    ("validation/main/loss", "loss", "{:12.4f}"),
+    ("validation/main/accuracy", "accuracy", "{:10.1%}"),
+    ("validation/main/miou", "mean IoU", "{:10.1%}"),
+)
+
+
+class Updater(chainer.training.updaters.StandardUpdater):
+    """StandardUpdater that stops before a loss that is not finite reaches the weights.
+
+    Args:
+        iterator, optimizer, converter, device: as StandardUpdater's.
+        batch_names (callable): gives the image file names of an iteration, counted from 0.
+    """
+
+    def __init__(self, iterator, optimizer, converter, device, batch_names):
+        super().__init__(iterator, optimizer, converter=converter, device=device)
+        self._batch_names = batch_names
+
+    def update_core(self) -> None:
+        """One iteration: a batch, its loss, the gradients, Adam's step.
+
+        Raises:
+            UserError: the loss is not finite, or the images are of different sizes.
+        """
+        optimizer = self.get_optimizer("main")
+        batch = self.get_iterator("main").next()
+        try:
+            x, t = self.converter(batch, self.device)
+        except UserError as error:
+            raise UserError(f"{error}\n       the batch: {self._names()}") from None
+        optimizer.update(self._finite_loss, x, t)
+
+    def _finite_loss(self, x, t) -> chainer.Variable:
+        loss = self.get_optimizer("main").target(x, t)
+        if not np.isfinite(float(loss.array)):
+            raise UserError(
+                f"the loss is {float(loss.array)} in epoch {self.epoch_of_batch}, iteration "
+                f"{self.iteration + 1}; lower training_params.learning_rate, and look at the "
+                f"images of the batch: {self._names()}"
+            )
+        return loss
+
+    @property
+    def epoch_of_batch(self) -> int:
+        """Epoch of the batch at hand, counted from 1 (after its last batch, too)."""
+        return self.epoch + (not self.is_new_epoch)
+
+    def _names(self) -> str:
+        return ", ".join(self._batch_names(self.iteration))
+
+
+class _Figures:
+    """Loss and confusion matrix of a set, summed batch by batch where the arrays are."""
+
+    def __init__(self):
+        self.loss_sum = None
+        self.confusion = None
+
+    def add(self, model) -> None:
+        confusion = model.evaluator.confusion
+        loss_sum = model.loss.array.astype(np.float64) * confusion.sum()
+        if self.confusion is None:
+            self.confusion, self.loss_sum = confusion.copy(), loss_sum
+        else:
+            self.confusion += confusion
+            self.loss_sum += loss_sum
+
+    def compute(self) -> dict[str, float]:
+        """Means over all labelled pixels of the set."""
+        figures = summarize(cuda.to_cpu(self.confusion))
+        pixels = max(int(figures["pixels"].sum()), 1)
+        return {
+            "loss": float(self.loss_sum) / pixels,
+            "accuracy": float(figures["pixel_accuracy"]),
+            "miou": float(figures["mean_iou"]),
+        }
+
+
+class EpochFigures(extension.Extension):
+    """Reports loss, accuracy and mean IoU of an epoch's training batches, exactly.
+
+    LogReport would average over iterations, in which the short last batch weighs as much as
+    the others, and mean IoU cannot be averaged at all.
+    """
+
+    priority = extension.PRIORITY_WRITER
+
+    def __init__(self, model):
+        self._model = model
+        self._figures = _Figures()
+
+    def __call__(self, trainer) -> None:
+        self._figures.add(self._model)
+        if trainer.updater.is_new_epoch:
+            for name, value in self._figures.compute().items():
+                trainer.observation[f"main/{name}"] = value
+            self._figures = _Figures()
+
+    def serialize(self, serializer) -> None:
+        figures = self._figures
+        figures.loss_sum = serializer("loss_sum", figures.loss_sum)
+        figures.confusion = serializer("confusion", figures.confusion)
+
+
+class Validation(chainer.training.extensions.Evaluator):
+    """Chainer's Evaluator with the figures of the whole set instead of means of batches."""
+
+    name = "validation"
+
+    def evaluate(self) -> dict[str, float]:
+        """Loss, accuracy and mean IoU of the model on all images of the iterator."""
+        iterator = self.get_iterator("main")
+        iterator.reset()
+        model = self.get_target("main")
+        figures = _Figures()
+        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+            for batch in iterator:
+                model(*self.converter(batch, self.device))
+                figures.add(model)
+        return {f"{self.name}/main/{name}": v for name, v in figures.compute().items()}
+
+
+class EpochTable(extension.Extension):
+    """Prints one line an epoch; Chainer's PrintReport would need 170 columns.
+
+    Args:
+        epochs (int): of the whole training.
+        out: where to print.
+    """
+
+    def __init__(self, epochs: int, out=sys.stdout):
+        self._epochs = epochs
+        self._out = out
+        self._start = time.monotonic()
+
+    def initialize(self, trainer) -> None:
+        groups = f"{'':9}{'training':>30}{'validation':>32}"
+        headings = "".join(f"{h:>{len(form.format(0))}}" for _, h, form in _COLUMNS)
+        self._print(f"{groups}\n{'epoch':>9}{headings}{'seconds':>10}")
+
+    def __call__(self, trainer) -> None:
+        epoch = trainer.updater.epoch
+        now = time.monotonic()
+        figures = trainer.get_extension("LogReport").log[-1]
+        cells = "".join(
+            form.format(figures.get(key, np.nan)) for key, _, form in _COLUMNS
+        )
+        self._print(f"{epoch:4}/{self._epochs:<4}{cells}{now - self._start:10.1f}")
+        self._start = now
+
+    def _print(self, text: str) -> None:
+        # Below the cursor stands Chainer's progress bar, if there is one: wipe it first.
+        wipe = "\033[J" if self._out.isatty() else ""
+        print(wipe + text, file=self._out, flush=True)

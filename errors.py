@@ -12,14 +12,18 @@ class UserError(Exception):
 
 
 def run_program(main: Callable[[], int | None]) -> None:
-    """Run a program's main() and turn a UserError into a sentence and exit code 2."""
+    """Run a program's main() and turn a UserError into a sentence and exit code 2.
+
+    An OSError (disk full, folder read-only, file gone) names its path, and counts as one.
+    """
     try:
         sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(f"error: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
-    except (
-        OSError
-    ) as error:  # disk full, folder read-only, file gone: the path is in it
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

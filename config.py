@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from demo_data import ensure_configured_demo_data
 from errors import UserError
 from label_table import LabelTable, read_label_table
 
@@ -95,7 +96,7 @@ class Config(_Section):
     augmentation_params: AugmentationParams
 
 
-_KNOWN_KEYS = [
+KNOWN_KEYS = [
     *Config.model_fields,
     *(f"training_params.{key}" for key in TrainingParams.model_fields),
     *(f"augmentation_params.{key}" for key in AugmentationParams.model_fields),
@@ -106,7 +107,8 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     """Read a configuration and put it into ``chainer.global_config``.
 
     Afterwards ``chainer.global_config`` has the chapter's ``user_train_args``,
-    ``user_test_args`` and ``user_multiple``, and ``user_val_args`` beside them.
+    ``user_test_args`` and ``user_multiple``, and ``user_val_args`` beside them. Where the
+    configuration names the demo data and they are missing, they are made first.
 
     Args:
         path: the YAML file; relative paths in it are relative to its folder.
@@ -127,6 +129,7 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
         config = Config.model_validate(values)
     except ValidationError as error:
         raise UserError(_describe(path, places, error)) from None
+    ensure_configured_demo_data(config.image_dir_path)
     set_global_config(config)
     return config
 
@@ -192,6 +195,8 @@ def _apply_override(values: dict, places: dict[tuple, str], override: str) -> No
                 f"--set {override}: {section} is a single value, not a section"
             )
     target[key] = value
+    for length in range(1, len(sections) + 1):
+        places.setdefault(tuple(sections[:length]), f"--set {override}")
     places[(*sections, key)] = f"--set {override}"
 
 
@@ -220,9 +225,14 @@ def _problem(problem: dict) -> str:
     if problem["type"] == "missing":
         return f"the key {key} is missing"
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _KNOWN_KEYS, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.4)
         return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
-    wanted = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    wanted = (
+        problem["msg"]
+        .removeprefix("Value error, ")
+        .removeprefix("Input ")
+        .removeprefix("List ")
+    )
     return f"{key}: {reprlib.repr(problem['input'])} is not allowed; it {wanted}"
 
 

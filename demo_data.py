@@ -2,7 +2,7 @@
 
     python demo_data.py [FOLDER] [--seed N]
 
-`train.py` and `predict.py` call `ensure_configured_demo_data` before they read images.
+`config.py` calls `ensure_configured_demo_data` when a configuration is loaded.
 """
 
 import argparse

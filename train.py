@@ -13,7 +13,6 @@ from chainer.training import extensions, triggers
 import checkpoint
 from config import Config, dump_config, load_config
 from data_check import check_dataset
-from demo_data import ensure_configured_demo_data
 from device import choose_device
 from errors import UserError, run_program
 from fcn_squeeze import FCN
@@ -33,7 +32,6 @@ def main(argv: list[str] | None = None) -> None:
     device = choose_device(args.gpu)
 
     # Datasets
-    ensure_configured_demo_data(args.image_dir_path)
     train_mini_batch_loader, train_data_size = prepare_dataset()
     val_mini_batch_loader = DatasetPreProcessor(chainer.global_config.user_val_args)
     for loader in (train_mini_batch_loader, val_mini_batch_loader):

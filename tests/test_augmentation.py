@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import augmentation
+
+
+def coordinates(height: int, width: int):
+    """A pair that tells where each pixel came from: image channels and label hold row and column."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows, columns, rows], axis=2).astype(np.uint8)
+    return image, (rows * width + columns).astype(np.int16)
+
+
+def pixel_of_label(label, width):
+    return label // width, label % width
+
+
+@given(
+    st.integers(16, 90), st.integers(16, 90), st.floats(0, 0.999), st.floats(0, 0.999)
+)
+def test_crop_keeps_image_and_label_together(height, width, down, right):
+    image, label = augmentation.crop_to_multiple(
+        *coordinates(height, width), 16, (down, right)
+    )
+    assert label.shape == (height // 16 * 16, width // 16 * 16) == image.shape[:2]
+    rows, columns = pixel_of_label(label, width)
+    np.testing.assert_array_equal(image[..., 0], rows)
+    np.testing.assert_array_equal(image[..., 1], columns)
+
+
+def test_crop_reaches_every_offset_and_no_other():
+    offsets = {
+        int(
+            augmentation.crop_to_multiple(*coordinates(19, 16), 16, (share, 0))[1][0, 0]
+        )
+        // 16
+        for share in np.linspace(0, 0.999, 50)
+    }
+    assert offsets == {0, 1, 2, 3}
+
+
+def test_centred_crop_leaves_as_much_above_as_below():
+    _, label = augmentation.crop_to_multiple(*coordinates(24, 16), 16, (0.5, 0.5))
+    assert label[0, 0] // 16 == 4
+
+
+@pytest.mark.parametrize(
+    "size, scale, expected",
+    [
+        ((180, 240), 0.25, (45, 60)),
+        ((35, 50), 0.5, (17, 25)),
+        ((20, 30), 1.5, (30, 45)),
+    ],
+)
+def test_resize_rounds_the_size_down(size, scale, expected):
+    image, label = augmentation.resize_pair(*coordinates(*size), scale)
+    assert image.shape == (*expected, 3) and label.shape == expected
+
+
+@given(st.integers(20, 120), st.integers(20, 120), st.floats(0.2, 2))
+def test_resized_label_lies_where_its_image_lies(height, width, scale):
+    """The label pixel that is kept is within a pixel of the place that the image averages."""
+    image, label = augmentation.resize_pair(*coordinates(height, width), scale)
+    rows, columns = pixel_of_label(label, width)
+    reach = 0.5 / scale + 1.5
+    assert np.abs(image[..., 0].astype(float) - rows).max() <= reach
+    assert np.abs(image[..., 1].astype(float) - columns).max() <= reach
+    assert abs(np.mean(image[..., 0].astype(float) - rows)) <= 0.75
+
+
+def test_resize_makes_up_no_class():
+    label = np.where(np.arange(40) % 3 == 0, -1, 30).astype(np.int16) * np.ones(
+        (40, 1), np.int16
+    )
+    _, resized = augmentation.resize_pair(np.zeros((40, 40, 1), np.uint8), label, 0.37)
+    assert set(np.unique(resized)) == {-1, 30}
+
+
+def test_grey_image_keeps_its_channel_when_resized():
+    image, _ = augmentation.resize_pair(
+        np.zeros((40, 40, 1), np.uint8), np.zeros((40, 40), np.int16), 0.5
+    )
+    assert image.shape == (20, 20, 1)
+
+
+def test_flips_reach_all_four_orientations_with_their_labels():
+    image, label = coordinates(4, 6)
+    corners = []
+    for seed in range(400):
+        flipped, classes = augmentation.flip(image, label, np.random.default_rng(seed))
+        np.testing.assert_array_equal(flipped[..., 0] * 6 + flipped[..., 1], classes)
+        corners.append(int(classes[0, 0]))
+    shares = {corner: corners.count(corner) / 400 for corner in (0, 5, 18, 23)}
+    # The book's: both ways 1/2, upside down 1/4, left-right 1/8, as it is 1/8.
+    assert shares == pytest.approx({23: 1 / 2, 18: 1 / 4, 5: 1 / 8, 0: 1 / 8}, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    "change", [augmentation.change_brightness, augmentation.change_contrast]
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_light_changes_half_of_the_images_within_the_grey_levels(change, channels):
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, channels), np.uint8)
+    results = [change(image, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(r.dtype == np.uint8 and r.shape == image.shape for r in results)
+    assert np.mean([np.array_equal(r, image) for r in results]) == pytest.approx(
+        0.5, abs=0.1
+    )
+
+
+def test_brightness_adds_up_to_63_grey_levels():
+    image = np.full((2, 2, 3), 100, np.uint8)
+    levels = [
+        augmentation.change_brightness(image, np.random.default_rng(s)).max()
+        for s in range(500)
+    ]
+    assert 37 <= min(levels) < 45 and 155 < max(levels) <= 163
+
+
+def test_contrast_stretches_the_channels_of_a_pixel_about_their_mean():
+    image = np.array([[[90, 100, 110]]], np.uint8)
+    differences = set()
+    for seed in range(500):
+        r, g, b = (
+            augmentation.change_contrast(image, np.random.default_rng(seed))
+            .ravel()
+            .astype(int)
+        )
+        assert g == 100 and b - 100 == 100 - r
+        differences.add(b - 100)
+    assert min(differences) == 2 and max(differences) == 18  # a tenth of 0.2 and of 1.8

@@ -1,0 +1,293 @@
+import itertools
+
+import chainer_compat
+
+import chainer
+import numpy as np
+import pytest
+from conftest import SmallData, write_picture
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import UserError
+from mini_batch_loader import DatasetPreProcessor, EpochOrder, stack_examples
+
+ALL_AUGMENTATION = {"do_augment": True}
+
+
+def training_loader(small_data, **changes) -> DatasetPreProcessor:
+    small_data.load(**changes)
+    return DatasetPreProcessor(chainer.global_config.user_train_args)
+
+
+def bytes_of(examples) -> bytes:
+    return b"".join(array.tobytes() for e in examples if e is not None for array in e)
+
+
+class TestExamples:
+    def test_shapes_and_types_are_the_chapters(self, small_data):
+        loader = training_loader(small_data)
+        image, label = loader.get_example(0)
+        assert (image.shape, image.dtype) == ((3, 32, 48), np.float32)
+        assert (label.shape, label.dtype) == ((32, 48), np.int32)
+        x, t = loader.load_data([3, 0, 1])
+        assert (x.shape, x.dtype) == ((3, 3, 32, 48), np.float32)
+        assert (t.shape, t.dtype) == ((3, 32, 48), np.int32)
+        np.testing.assert_array_equal(x[1], image)
+        assert len(loader) == 5
+
+    def test_labels_are_class_numbers_of_the_table(self, small_data):
+        _, label = training_loader(small_data).get_example(2)
+        blocks = np.random.default_rng(2).integers(0, 3, (4, 6))
+        np.testing.assert_array_equal(label, np.kron(blocks, np.ones((8, 8), int)))
+
+    def test_ignored_classes_are_minus_one(self, small_data):
+        _, plain = training_loader(small_data).get_example(0)
+        _, label = training_loader(small_data, ignore_labels=["Road"]).get_example(0)
+        np.testing.assert_array_equal(label, np.where(plain == 1, -1, plain))
+
+    def test_image_and_label_stay_together_through_everything(self, tmp_path):
+        """Each class has its own grey level, so the label can be read off the image."""
+        data = SmallData(tmp_path, train=4, val=1, test=1, size=(74, 109))
+        for i in range(4):
+            blocks = np.random.default_rng(i).integers(0, 3, (3, 4))
+            classes = np.kron(blocks, np.ones((32, 32), int))[:74, :109]
+            write_picture(
+                data.images / f"train_{i}.png",
+                np.repeat(classes[..., None] * 100, 3, 2).astype(np.uint8),
+            )
+            write_picture(data.images / f"train_{i}_L.png", classes.astype(np.uint8))
+        loader = training_loader(
+            data,
+            normalizer="none",
+            image_scale=0.5,
+            augmentation_params={
+                "do_augment": True,
+                "scale": [1.4],
+                "change_brightness": False,
+                "change_contrast": False,
+            },
+            training_params={"batch_size": 1},
+        )
+        shapes = set()
+        for epoch in range(1, 9):
+            for number in EpochOrder(4, 1, 0).order(epoch):
+                image, label = loader.get_example(number)
+                seen = np.rint(image[0] * 255 / 100).astype(int)
+                assert (
+                    np.mean(seen == label) > 0.9
+                )  # but for pixels averaged over an edge
+                shapes.add(label.shape)
+        assert shapes == {(32, 48), (48, 64)}
+
+    def test_validation_images_are_cropped_at_the_centre_and_never_augmented(
+        self, tmp_path
+    ):
+        data = SmallData(tmp_path, train=1, val=1, test=1, size=(40, 56))
+        data.load(augmentation_params=ALL_AUGMENTATION, normalizer="none")
+        loader = DatasetPreProcessor(chainer.global_config.user_val_args)
+        image, _ = loader.get_example(0)
+        stored, _ = loader.scaled_pair(0)
+        expected = stored[4:36, 4:52].transpose(2, 0, 1) / np.float32(255)
+        np.testing.assert_allclose(image, expected)
+
+    def test_training_images_are_cropped_at_random(self, tmp_path):
+        data = SmallData(tmp_path, train=1, val=1, test=1, size=(40, 56))
+        loader = training_loader(data)
+        order = EpochOrder(1, 2, 0)
+        crops = {
+            loader.get_example(order.order(e)[0])[0].tobytes() for e in range(1, 9)
+        }
+        assert len(crops) > 4
+
+    def test_scale_is_one_for_the_whole_batch(self, small_data):
+        loader = training_loader(
+            small_data,
+            augmentation_params={"do_augment": True, "scale": [1.5, 2, 3]},
+            training_params={"batch_size": 5},
+        )
+        order = EpochOrder(5, 5, 0)
+        sizes = [loader.load_data(order.batch(i))[0].shape[2:] for i in range(24)]
+        assert set(sizes) == {(32, 48), (48, 64), (64, 96), (96, 144)}
+        assert sizes.count((32, 48)) > 6  # half of the batches are not scaled
+
+    def test_images_of_different_sizes_in_one_batch(self, small_data):
+        small_data.write_pair("train_1.png", np.zeros((64, 48, 3), np.uint8))
+        with pytest.raises(
+            UserError, match=r"different sizes in one batch .48 x 32 and 48 x 64"
+        ):
+            training_loader(small_data).load_data([0, 1])
+
+    def test_image_smaller_than_user_multiple_after_scaling(self, small_data):
+        with pytest.raises(
+            UserError, match="train_0.png: scaled to 14 x 9 pixels.*user_multiple"
+        ):
+            training_loader(small_data, image_scale=0.3).get_example(0)
+
+
+class TestEveryKeyChangesSomething:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"normalizer": "LCN"},
+            {"normalizer": "none"},
+            {"image_scale": 0.5},
+            {"user_multiple": 32},
+            {"ignore_labels": ["Sky"]},
+            {"train_image_pointer": "val_pointer"},
+            {"seed": 1, "augmentation_params": ALL_AUGMENTATION},
+            {
+                "augmentation_params": {
+                    "do_augment": True,
+                    "do_scale": False,
+                    "change_brightness": False,
+                    "change_contrast": False,
+                }
+            },
+            {
+                "augmentation_params": {
+                    "do_augment": True,
+                    "do_flip": False,
+                    "change_brightness": False,
+                    "change_contrast": False,
+                }
+            },
+            {
+                "augmentation_params": {
+                    "do_augment": True,
+                    "do_flip": False,
+                    "do_scale": False,
+                    "change_contrast": False,
+                }
+            },
+            {
+                "augmentation_params": {
+                    "do_augment": True,
+                    "do_flip": False,
+                    "do_scale": False,
+                    "change_brightness": False,
+                }
+            },
+        ],
+        ids=str,
+    )
+    def test_example(self, small_data, change):
+        order = EpochOrder(2, 2, 0)
+        plain = training_loader(small_data)
+        before = [plain.get_example(order.order(e)[0]) for e in range(1, 13)]
+        changed = training_loader(small_data, **change)
+        after = [changed.get_example(order.order(e)[0]) for e in range(1, 13)]
+        assert bytes_of(before) != bytes_of(after)
+
+
+class TestDeterminism:
+    def epochs(self, loader, make_iterator, n_batches):
+        order = EpochOrder(len(loader), 2, loader.args.seed)
+        iterator = make_iterator(loader, order)
+        batches = [iterator.next() for _ in range(n_batches)]
+        if hasattr(iterator, "finalize"):
+            iterator.finalize()
+        return batches
+
+    def test_choice_of_iterator_and_threads_changes_nothing(self, small_data):
+        loader = training_loader(small_data, augmentation_params=ALL_AUGMENTATION)
+        iterators = chainer.iterators
+        makers = [
+            lambda d, o: iterators.SerialIterator(d, 2, order_sampler=o),
+            lambda d, o: iterators.MultithreadIterator(
+                d, 2, n_threads=1, order_sampler=o
+            ),
+            lambda d, o: iterators.MultithreadIterator(
+                d, 2, n_threads=5, order_sampler=o
+            ),
+            lambda d, o: iterators.MultiprocessIterator(
+                d, 2, n_processes=2, order_sampler=o
+            ),
+        ]
+        results = {
+            bytes_of(itertools.chain(*self.epochs(loader, make, 7))) for make in makers
+        }
+        assert len(results) == 1
+
+    def test_cache_changes_nothing(self, small_data):
+        results = set()
+        for cache_size in (0, 64):
+            loader = training_loader(
+                small_data, cache_size=cache_size, augmentation_params=ALL_AUGMENTATION
+            )
+            batches = self.epochs(
+                loader,
+                lambda d, o: chainer.iterators.SerialIterator(d, 2, order_sampler=o),
+                7,
+            )
+            results.add(bytes_of(itertools.chain(*batches)))
+        assert len(results) == 1
+
+    def test_same_image_differs_from_epoch_to_epoch(self, small_data):
+        loader = training_loader(small_data, augmentation_params=ALL_AUGMENTATION)
+        order = EpochOrder(5, 2, 0)
+        numbers = [
+            n for e in range(1, 7) for n in order.order(e) if n >= 0 and n % 5 == 0
+        ]
+        assert len({bytes_of([loader.get_example(n)]) for n in numbers}) > 3
+
+
+class TestCache:
+    def test_images_are_read_once_while_the_cache_has_room(self, small_data):
+        loader = training_loader(small_data, cache_size=1)
+        first = bytes_of([loader.get_example(0)])
+        (small_data.images / "train_0.png").unlink()
+        assert bytes_of([loader.get_example(0)]) == first
+
+    def test_cache_size_bounds_what_is_kept(self, small_data):
+        loader = training_loader(small_data, cache_size=0)
+        loader.get_example(0)
+        (small_data.images / "train_0.png").unlink()
+        with pytest.raises(UserError, match="train_0.png"):
+            loader.get_example(0)
+
+
+class TestEpochOrder:
+    @given(
+        st.integers(1, 40), st.integers(1, 12), st.integers(0, 5), st.integers(1, 50)
+    )
+    def test_every_image_once_an_epoch_and_only_the_last_batch_short(
+        self, size, batch_size, seed, epoch
+    ):
+        numbers = EpochOrder(size, batch_size, seed).order(epoch)
+        assert len(numbers) % batch_size == 0 and len(numbers) - size < batch_size
+        assert sorted(numbers[:size] % size) == list(range(size))
+        assert set(numbers[size:]) <= {EpochOrder.PADDING}
+
+    def test_chainers_iterator_sees_whole_epochs_with_a_short_last_batch(
+        self, small_data
+    ):
+        loader = training_loader(small_data)
+        iterator = chainer.iterators.SerialIterator(
+            loader, 2, order_sampler=EpochOrder(5, 2, 0)
+        )
+        lengths, last = [], []
+        for _ in range(6):
+            batch = iterator.next()
+            lengths.append(len(stack_examples(batch)[0]))
+            last.append(iterator.is_new_epoch)
+        assert lengths == [2, 2, 1, 2, 2, 1]
+        assert last == [False, False, True] * 2
+
+    def test_order_depends_on_seed_and_epoch_alone(self):
+        order = EpochOrder(50, 8, 3)
+        np.testing.assert_array_equal(order(order.order(4), 0), order.order(5))
+        np.testing.assert_array_equal(order(np.arange(50), 0), order.order(1))
+        assert list(order.order(1) % 50) != list(order.order(2) % 50)
+        assert list(order.order(1)) != list(EpochOrder(50, 8, 4).order(1))
+
+    def test_batch_of_an_iteration_is_the_one_chainers_iterator_gives(self, small_data):
+        loader = training_loader(small_data)
+        order = EpochOrder(5, 2, 0)
+        numbers = np.concatenate([order.batch(i) for i in range(6)])
+        np.testing.assert_array_equal(
+            numbers, np.concatenate([order.order(1), order.order(2)])
+        )
+        assert loader.file_names(order.batch(2)) == [
+            loader.names[order.order(1)[4] % 5]
+        ]

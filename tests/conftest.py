@@ -6,8 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 
 from config import load_config
+
+# The same examples in every run, and no time limit: the machine may be busy.
+settings.register_profile("deterministic", derandomize=True, deadline=None)
+settings.load_profile("deterministic")
 
 COLORS = {"Sky": (128, 128, 128), "Road": (128, 64, 128), "Car": (64, 0, 128)}
 

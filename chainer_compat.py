@@ -11,7 +11,6 @@ name only where it is missing, so that the module does nothing on an old install
 
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import sys
 import types
@@ -42,14 +41,20 @@ def _restore_numpy_aliases() -> None:
             setattr(numpy, name, value)
 
 
-def _restore_numpy_distutils() -> None:
+def _exists(module: str) -> bool:
+    """Whether a module can be imported; imports it, without the warning that it is old."""
     try:
-        with warnings.catch_warnings():  # NumPy says that its distutils is deprecated
-            warnings.simplefilter("ignore", DeprecationWarning)
-            importlib.import_module("numpy.distutils.system_info")
-        return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(module)
+        return True
     except ImportError:
-        pass
+        return False
+
+
+def _restore_numpy_distutils() -> None:
+    if _exists("numpy.distutils.system_info"):
+        return
     distutils = types.ModuleType("numpy.distutils")
     system_info = types.ModuleType("numpy.distutils.system_info")
     system_info.get_info = lambda name: {}
@@ -60,7 +65,7 @@ def _restore_numpy_distutils() -> None:
 
 
 def _restore_pkg_resources() -> None:
-    if importlib.util.find_spec("pkg_resources") is not None:
+    if _exists("pkg_resources"):
         return
 
     class DistributionNotFound(Exception):

@@ -1,0 +1,60 @@
+"""Chainer's convolution links on the functions of ``cpu_functions``; ``fcn_squeeze`` uses it as ``L``.
+
+Arguments, parameters, initial values and weight files are those of ``chainer.links``.
+"""
+
+import chainer_compat  # noqa: F401, I001  must come before chainer
+
+import chainer
+import chainer.links as L
+
+import cpu_functions as F
+
+
+class Convolution2D(L.Convolution2D):
+    """``chainer.links.Convolution2D`` with the function of ``cpu_functions``."""
+
+    def forward(self, x):
+        x = chainer.as_variable(x)
+        if self.cudnn_fast:
+            return super().forward(x)
+        if self.W.raw_array is None:
+            self._initialize_params(x.shape[1])
+        return F.convolution_2d(
+            x,
+            self.W,
+            self.b,
+            self.stride,
+            self.pad,
+            dilate=self.dilate,
+            groups=self.groups,
+        )
+
+
+class DilatedConvolution2D(L.DilatedConvolution2D):
+    """``chainer.links.DilatedConvolution2D`` with the function of ``cpu_functions``."""
+
+    def forward(self, x):
+        if self.W.array is None:
+            self._initialize_params(x.shape[1])
+        return F.convolution_2d(
+            x, self.W, self.b, self.stride, self.pad, dilate=self.dilate
+        )
+
+
+class Deconvolution2D(L.Deconvolution2D):
+    """``chainer.links.Deconvolution2D`` with the function of ``cpu_functions``."""
+
+    def forward(self, x):
+        if self.W.array is None:
+            self._initialize_params(x.shape[1])
+        return F.deconvolution_2d(
+            x,
+            self.W,
+            self.b,
+            self.stride,
+            self.pad,
+            self.outsize,
+            dilate=self.dilate,
+            groups=self.groups,
+        )

@@ -12,11 +12,14 @@ import numpy as np
 
 import cpu_threads
 
-# Bytes of columns and products a strip may hold: half of a 1 MB second-level cache.
-STRIP_BYTES = 1 << 19
-# Tasks that a backward pass is cut into at least and weight gradients that are held at once
-# at most. Constants, so that sums are in the same order on every machine.
-TASKS = 16
+# Bytes of columns and products a strip may hold. Smaller strips stay nearer in the cache, but
+# BLAS packs the weights again for each: 0.5 MB strips take 1.3 times as long as 4 MB.
+STRIP_BYTES = 1 << 22
+# A pass over fewer images than this is cut into parts of images. The constants here, not the
+# number of workers, decide the cut, so that sums are in the same order on every machine.
+TASKS = 8
+# Weight gradients that are held at once at most: more would only help more cores than that.
+GROUPS = 16
 
 
 class Window(NamedTuple):
@@ -107,13 +110,24 @@ def _add_columns(padded: np.ndarray, cols: np.ndarray, window: Window, top: int)
             target += cols[:, i, j]
 
 
-def strips(window: Window, row_bytes: int) -> list[tuple[int, int]]:
-    """Cut the output rows into [top, bottom) with about ``STRIP_BYTES`` each."""
-    height = window.out[0]
-    count = max(1, -(-height * row_bytes // STRIP_BYTES))
-    count = min(count, height)
-    edges = [height * i // count for i in range(count + 1)]
+def _cut(length: int, count: int) -> list[tuple[int, int]]:
+    """Cut ``range(length)`` into ``count`` parts [first, last), fewer if it is shorter."""
+    count = max(1, min(count, length))
+    edges = [length * i // count for i in range(count + 1)]
     return list(zip(edges, edges[1:]))
+
+
+def _strips(window: Window, weights: int, itemsize: int) -> int:
+    """Into how many strips to cut an output whose matrix of weights has rows + columns."""
+    size = weights * window.out[0] * window.out[1] * itemsize
+    return -(-size // STRIP_BYTES)
+
+
+def _forward_tasks(images: int, window: Window, matrix: np.ndarray) -> list[tuple]:
+    """The (image, (top, bottom)) of all strips."""
+    count = _strips(window, sum(matrix.shape), matrix.itemsize)
+    cut = _cut(window.out[0], max(count, -(-TASKS // images)))
+    return [(n, rows) for n in range(images) for rows in cut]
 
 
 def convolve(x, weight, bias, window: Window) -> np.ndarray:
@@ -130,9 +144,7 @@ def convolve(x, weight, bias, window: Window) -> np.ndarray:
         if bias is not None:
             part += bias[:, None]
 
-    row_bytes = sum(matrix.shape) * out_w * x.itemsize
-    cut = strips(window, row_bytes)
-    cpu_threads.parallel(strip, [(n, rows) for n in range(len(x)) for rows in cut])
+    cpu_threads.parallel(strip, _forward_tasks(len(x), window, matrix))
     return y
 
 
@@ -157,9 +169,10 @@ def _backward(x, matrix, gradient: Callable, window: Window, need_gx, need_gw):
     """
     channels = x.shape[1]
     taps = matrix.shape[1] // channels
-    row_bytes = (len(matrix) + matrix.shape[1]) * window.out[1] * x.itemsize
-    cut = strips(window, row_bytes)
-    groups, blocks = _cut_backward(len(x), channels)
+    cut = _cut(window.out[0], _strips(window, sum(matrix.shape), x.itemsize))
+    groups = [range(*part) for part in _cut(len(x), GROUPS)]
+    # A few images are cut into blocks of maps, each with its own part of the gradients.
+    blocks = _cut(channels, -(-TASKS // len(x)))
     gx = cpu_threads.empty(x.shape, x.dtype) if need_gx else None
     gw = np.zeros((len(groups), *matrix.shape), x.dtype) if need_gw else None
 
@@ -181,20 +194,6 @@ def _backward(x, matrix, gradient: Callable, window: Window, need_gx, need_gw):
 
     cpu_threads.parallel(group, [(g, b) for g in range(len(groups)) for b in blocks])
     return gx, None if gw is None else gw.sum(axis=0)
-
-
-def _cut_backward(images: int, channels: int) -> tuple[list[range], list[tuple]]:
-    """Cut a backward pass into groups of images x blocks of input maps.
-
-    Each group holds one weight gradient. A few images are cut into blocks of maps as well,
-    each with its own part of the gradients, so that all cores have work.
-    """
-    count = min(images, TASKS)
-    edges = [images * i // count for i in range(count + 1)]
-    groups = [range(a, b) for a, b in zip(edges, edges[1:])]
-    count = min(channels, -(-TASKS // images))
-    edges = [channels * i // count for i in range(count + 1)]
-    return groups, list(zip(edges, edges[1:]))
 
 
 class _ImageGradient:
@@ -303,9 +302,7 @@ def deconvolve(x, weight, bias, form: Interleave) -> np.ndarray:
         else:
             np.add(canvas[inside], bias[:, None, None], out=y[n][target])
 
-    row_bytes = sum(matrix.shape) * width * x.itemsize
-    cut = strips(window, row_bytes)
-    cpu_threads.parallel(strip, [(n, rows) for n in range(len(x)) for rows in cut])
+    cpu_threads.parallel(strip, _forward_tasks(len(x), window, matrix))
     return y
 
 

@@ -5,6 +5,7 @@ output at a time, so that its columns (the input patches, one a column) stay in 
 and no buffer grows with the batch. The product of a strip goes straight into the output.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -94,7 +95,9 @@ def _overlap(size, image_size, origin) -> tuple[tuple, tuple]:
     return tuple(inside), tuple(source)
 
 
-def _add_columns(padded: np.ndarray, cols: np.ndarray, window: Window, top: int) -> None:
+def _add_columns(
+    padded: np.ndarray, cols: np.ndarray, window: Window, top: int
+) -> None:
     """Add the gradient of columns to the padded image they were taken from."""
     kh, kw = window.kernel
     (sy, sx), (dy, dx), out_w = window.stride, window.dilate, window.out[1]
@@ -114,7 +117,7 @@ def _cut(length: int, count: int) -> list[tuple[int, int]]:
     """Cut ``range(length)`` into ``count`` parts [first, last), fewer if it is shorter."""
     count = max(1, min(count, length))
     edges = [length * i // count for i in range(count + 1)]
-    return list(zip(edges, edges[1:]))
+    return list(itertools.pairwise(edges))
 
 
 def _strips(window: Window, weights: int, itemsize: int) -> int:
@@ -181,7 +184,9 @@ def _backward(x, matrix, gradient: Callable, window: Window, need_gx, need_gw):
         block = slice(first, last)
         part = slice(first * taps, last * taps)
         for n in groups[g]:
-            image_gradient = None if gx is None else _ImageGradient(gx[n, block], window)
+            image_gradient = (
+                None if gx is None else _ImageGradient(gx[n, block], window)
+            )
             for top, bottom in cut:
                 out_gradient = gradient(n, top, bottom)
                 if gw is not None:

@@ -6,7 +6,7 @@ does not cover (CuPy and ChainerX arrays, float16, groups, double backpropagatio
 arguments) goes to Chainer's own code, with the same result.
 """
 
-import chainer_compat  # noqa: F401, I001  must come before chainer
+import chainer_compat
 
 import chainer
 import numpy as np
@@ -88,7 +88,9 @@ class _Convolution2D(Convolution2DFunction):
 def _gradients(indexes, gx, gw, gy):
     """The gradients wanted, as variables: of x, W and, from ``gy``, b."""
     gb = cpu_convolution.bias_gradient(gy) if 2 in indexes else None
-    return [chainer.Variable(g, requires_grad=False) for g in (gx, gw, gb) if g is not None]
+    return [
+        chainer.Variable(g, requires_grad=False) for g in (gx, gw, gb) if g is not None
+    ]
 
 
 def convolution_2d(x, W, b=None, stride=1, pad=0, cover_all=False, **kwargs):
@@ -255,14 +257,29 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
         return chainer.Variable(gx, requires_grad=False), None
 
 
-def softmax_cross_entropy(x, t, normalize=True, cache_score=True, class_weight=None,
-                          ignore_label=-1, reduce="mean", enable_double_backprop=False,
-                          **kwargs):
+def softmax_cross_entropy(
+    x,
+    t,
+    normalize=True,
+    cache_score=True,
+    class_weight=None,
+    ignore_label=-1,
+    reduce="mean",
+    enable_double_backprop=False,
+    **kwargs,
+):
     """``chainer.functions.softmax_cross_entropy``."""
     if enable_double_backprop or kwargs or not _is_numpy(x):
         return chainer.functions.softmax_cross_entropy(
-            x, t, normalize, cache_score, class_weight, ignore_label, reduce,
-            enable_double_backprop, **kwargs
+            x,
+            t,
+            normalize,
+            cache_score,
+            class_weight,
+            ignore_label,
+            reduce,
+            enable_double_backprop,
+            **kwargs,
         )
     function = _SoftmaxCrossEntropy(
         normalize, cache_score, class_weight, ignore_label, reduce

@@ -4,6 +4,8 @@ Called by ``cpu_functions``. Each is done block by block, all its passes while t
 the cache, and the blocks on all cores.
 """
 
+import itertools
+
 import numpy as np
 
 import cpu_threads
@@ -16,7 +18,7 @@ def _cut(length: int, item_bytes: int) -> list[slice]:
     """Cut ``range(length)`` into slices of about ``BLOCK_BYTES``."""
     count = min(max(1, -(-length * item_bytes // BLOCK_BYTES)), max(length, 1))
     edges = [length * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:])]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def _image_blocks(array: np.ndarray) -> list[tuple[int, slice]]:
@@ -142,7 +144,12 @@ def max_pool_backward(x, y, gy, ksize, stride, pad) -> np.ndarray:
         target = gx[task]
         target.fill(0)
         for out, place in cols:
-            _take(g_wide[..., out], wide[..., out], x[task][..., place], target[..., place])
+            _take(
+                g_wide[..., out],
+                wide[..., out],
+                x[task][..., place],
+                target[..., place],
+            )
 
     cpu_threads.parallel(block, _image_blocks(x))
     return gx

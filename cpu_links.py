@@ -3,7 +3,7 @@
 Arguments, parameters, initial values and weight files are those of ``chainer.links``.
 """
 
-import chainer_compat  # noqa: F401, I001  must come before chainer
+import chainer_compat
 
 import chainer
 import chainer.links as L

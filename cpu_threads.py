@@ -104,7 +104,9 @@ class _Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._returned: collections.deque[np.ndarray] = collections.deque()
-        self._free: list[tuple[int, int, np.ndarray]] = []  # (size, id, block), sorted
+        # (size, -age, block), sorted: the block returned last, still in the cache, is first.
+        self._free: list[tuple[int, int, np.ndarray]] = []
+        self._returns = 0
         self._in_use = 0
         self._most_in_use = 0
 
@@ -126,7 +128,8 @@ class _Memory:
         while self._returned:
             block = self._returned.popleft()
             self._in_use -= block.size
-            bisect.insort(self._free, (block.size, id(block), block))
+            self._returns += 1
+            bisect.insort(self._free, (block.size, -self._returns, block))
 
     def _make_room(self, size: int) -> None:
         allowed = max(self._most_in_use, self._in_use + size) + self._SLACK

@@ -9,6 +9,8 @@ import chainer_compat
 import chainer
 import numpy as np
 
+import cpu_functions
+
 
 def confusion_matrix(truth, prediction, n_class: int):
     """Count pixels by true and predicted class.
@@ -110,7 +112,7 @@ class Evaluator:
         """
         scores = chainer.as_array(predictions)
         truth = chainer.as_array(truths)
-        self.confusion = confusion_matrix(truth, scores.argmax(axis=1), self.n_class)
+        self.confusion = confusion_matrix(truth, cpu_functions.argmax(scores), self.n_class)
 
     def _figures(self) -> dict[str, np.ndarray]:
         return class_figures(chainer.backends.cuda.to_cpu(self.confusion), absent=0.0)

@@ -112,7 +112,9 @@ class Evaluator:
         """
         scores = chainer.as_array(predictions)
         truth = chainer.as_array(truths)
-        self.confusion = confusion_matrix(truth, cpu_functions.argmax(scores), self.n_class)
+        self.confusion = confusion_matrix(
+            truth, cpu_functions.argmax(scores), self.n_class
+        )
 
     def _figures(self) -> dict[str, np.ndarray]:
         return class_figures(chainer.backends.cuda.to_cpu(self.confusion), absent=0.0)

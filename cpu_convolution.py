@@ -191,7 +191,8 @@ def _backward(x, matrix, gradient: Callable, window: Window, need_gx, need_gw):
                 out_gradient = gradient(n, top, bottom)
                 if gw is not None:
                     cols = columns(x[n, block], window, top, bottom)
-                    gw[g, :, part] += out_gradient @ cols.T
+                    product = cpu_threads.empty(gw[g, :, part].shape, x.dtype)
+                    gw[g, :, part] += np.matmul(out_gradient, cols.T, out=product)
                 if gx is not None:
                     image_gradient.add(matrix[:, part].T, out_gradient, top, bottom)
             if gx is not None:

@@ -165,33 +165,41 @@ def elu(x, alpha=1.0):
 
 
 class _MaxPooling2D(MaxPoolingND):
-    def _geometry(self, x):
-        outs = [
+    _place = None
+
+    def _pool(self, x):
+        """The windows, or ``None`` where the kernels do not cover the arguments."""
+        places = self.ksize[0] * self.ksize[1]
+        if not _covered(x) or places > 255 or max(self.pad) >= min(self.ksize):
+            return None
+        size = x.shape[2:]
+        out = [
             conv.get_conv_outsize(n, k, s, p, self.cover_all)
-            for n, k, s, p in zip(x.shape[2:], self.ksize, self.stride, self.pad)
+            for n, k, s, p in zip(size, self.ksize, self.stride, self.pad)
         ]
-        return (outs, self.ksize, self.stride, self.pad) if min(outs) > 0 else None
+        if min(out) <= 0:
+            return None
+        return cpu_layers.Pool(size, tuple(out), self.ksize, self.stride, self.pad)
 
     def forward_cpu(self, inputs):
         (x,) = inputs
-        geometry = self._geometry(x)
-        self.fast = _covered(x) and geometry is not None
-        if not self.fast:
+        pool = self._pool(x)
+        if pool is None:
             return super().forward_cpu(inputs)
         self.retain_inputs((0,))
-        self.retain_outputs((0,))
-        return (cpu_layers.max_pool(x, *geometry),)
+        y, self._place = cpu_layers.max_pool(x, pool, chainer.config.enable_backprop)
+        return (y,)
 
     def backward(self, indexes, grad_outputs):
-        if not getattr(self, "fast", False):
+        if self._place is None:
             return super().backward(indexes, grad_outputs)
-        (x,), (y,) = self.get_retained_inputs(), self.get_retained_outputs()
-        gy = grad_outputs[0].array
-        if _double_backprop() or not _covered(x.array, gy):
-            super().forward_cpu((x.array,))  # finds the indexes of the maxima
+        x, gy = self.get_retained_inputs()[0].array, grad_outputs[0].array
+        if _double_backprop() or not _covered(gy, x):
+            super().forward_cpu(
+                (x,)
+            )  # finds the places as Chainer's backward needs them
             return super().backward(indexes, grad_outputs)
-        _, *window = self._geometry(x.array)
-        gx = cpu_layers.max_pool_backward(x.array, y.array, gy, *window)
+        gx = cpu_layers.max_pool_backward(self._place, gy, self._pool(x))
         return (chainer.Variable(gx, requires_grad=False),)
 
 

@@ -133,7 +133,11 @@ def test_max_pooling_is_chainers(size, maps, ksize, stride, pad, cover_all, valu
     def stock(a):
         return stock_functions.max_pooling_2d(a, ksize, stride, pad, cover_all)
 
-    assert_same(results(ours, x), results(stock, x), limit=1e-6)
+    y, gx = results(ours, x)
+    expected_y, expected_gx = results(stock, x)
+    np.testing.assert_array_equal(y, expected_y)
+    if np.isfinite(y).all():  # a window without input has no maximum to send it to
+        assert distance(gx, expected_gx) < 1e-6
 
 
 def test_gradient_goes_to_the_first_of_equal_maxima():

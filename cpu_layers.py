@@ -300,10 +300,10 @@ def argmax(x: np.ndarray) -> np.ndarray:
     """Class with the largest score, the first of equals.
 
     Args:
-        x: Scores (N, C, H, W), C at most 255; no NaN.
+        x: Scores (N, C, H, W), C at most 255.
 
     Returns:
-        ndarray: uint8 (N, H, W).
+        ndarray: uint8 (N, H, W); where a score is NaN, any class.
     """
     scores = x.reshape(*x.shape[:2], -1)
     y = np.empty((len(x), scores.shape[2]), np.uint8)
@@ -315,7 +315,8 @@ def argmax(x: np.ndarray) -> np.ndarray:
         score = scores[n, :, pixels]
         is_largest = (score == np.maximum.reduce(score, axis=0)).view(np.uint8)
         is_largest *= rank
-        y[n, pixels] = x.shape[1] - np.maximum.reduce(is_largest, axis=0)
+        # NaN equals nothing: the last class stands in, as some class must.
+        y[n, pixels] = x.shape[1] - np.maximum.reduce(is_largest, axis=0, initial=1)
 
     cpu_threads.parallel(block, _pixel_blocks(x))
     return y.reshape(len(x), *x.shape[2:])

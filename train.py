@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 
 import chainer_compat
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     prepare_output(args.output_path, config)
     trainer.run(show_loop_exception_msg=False)
     save_model(model, "final")(trainer)
-    print_success(trainer, arguments.config)
+    print_success(trainer, arguments)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -166,8 +167,13 @@ def resume(trainer: chainer.training.Trainer, path: str) -> None:
     print(f"resumed from {found[0]}, after epoch {trainer.updater.epoch}")
 
 
-def print_success(trainer: chainer.training.Trainer, config_path: str) -> None:
-    """The last lines: what was reached, and where everything is."""
+def print_success(
+    trainer: chainer.training.Trainer, arguments: argparse.Namespace
+) -> None:
+    """The last lines: what was reached, where everything is, and what to do next."""
+    next_command = ["python", "predict.py", "--config", arguments.config]
+    for override in arguments.set:
+        next_command += ["--set", override]
     log = trainer.get_extension("LogReport").log
     best = max(log, key=lambda entry: entry["validation/main/miou"])
     model_path = chainer.global_config.user_train_args.model_path
@@ -179,7 +185,7 @@ def print_success(trainer: chainer.training.Trainer, config_path: str) -> None:
         f"          {model_path.format('final')} (the last epoch's)\n"
         f"  log     {os.path.join(trainer.out, 'log')}\n"
         f"  curves  {os.path.join(trainer.out, 'curves.png')}\n"
-        f"score it on the test images: python predict.py --config {config_path}"
+        f"score it on the test images: {shlex.join(next_command)}"
     )
 
 

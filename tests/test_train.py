@@ -7,7 +7,7 @@ import chainer_compat
 import chainer
 import numpy as np
 import pytest
-from conftest import COLORS
+from conftest import COLORS, write_picture
 
 import train
 from errors import UserError, run_program
@@ -227,3 +227,50 @@ class TestErrors:
             "parameter upsample_pool9/W is (3, 3, 4, 4) there and (3, 3, 8, 8) here"
             in message
         )
+
+
+def test_the_chapters_lines_work_as_they_stand(small_data):
+    """The lines that the chapter prints, and its loop, after a configuration is loaded."""
+    from fcn_squeeze import FCN
+    from train import prepare_dataset
+
+    small_data.load()
+    train_mini_batch_loader, train_data_size = prepare_dataset()
+    model = FCN(
+        chainer.global_config.user_train_args.n_class,
+        chainer.global_config.user_train_args.in_ch,
+    )
+    optimizer = chainer.optimizers.Adam()
+    optimizer.setup(model)
+    optimizer.add_hook(
+        chainer.optimizer.WeightDecay(
+            chainer.global_config.user_train_args.training_params.weight_decay
+        )
+    )
+    losses = []
+    for _ in range(3):
+        raw_x, raw_t = train_mini_batch_loader.load_data(range(train_data_size))
+        x, t = chainer.Variable(raw_x), chainer.Variable(raw_t)
+        model.zerograds()
+        loss = model(x, t)
+        loss.backward()
+        optimizer.update()
+        losses.append(float(loss.data))
+    assert losses[2] < losses[0]
+    assert 0 <= model.accuracy <= 1 and model.iou.shape == (3,)
+    assert model.h.shape == (5, 3, 32, 48)
+
+
+def test_grey_images_with_two_classes_as_numbers_train(small_data):
+    (small_data.folder / "label_color").write_text(
+        "0,0,0,background\n255,255,255,thing\n"
+    )
+    for path in small_data.images.glob("*_L.png"):
+        classes = np.random.default_rng(0).integers(0, 2, (32, 48)).astype(np.uint8)
+        write_picture(path, classes)
+        write_picture(path.with_name(path.name.replace("_L", "")), classes * 100)
+    log = run(small_data, in_ch=1, dilated=False, training_params={"epochs": 1})
+    assert log[0]["validation/main/miou"] > 0
+    with np.load(small_data.folder / "result/model/fcn_final.npz") as archive:
+        assert archive["conv1/W"].shape == (96, 1, 7, 7)
+        assert archive["upsample_pool9/W"].shape == (2, 2, 8, 8)

@@ -19,12 +19,20 @@ def resize_pair(image: np.ndarray, label: np.ndarray, scale: float):
     height, width = (int(side * scale) for side in label.shape)
     if (height, width) == label.shape or not height or not width:
         return image[:height, :width], label[:height, :width]
-    # Averaging when shrinking: bilinear sampling would drop thin poles between its samples.
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=interpolation)
     # INTER_NEAREST takes the upper left pixel, half a pixel off the image's centre.
     classes = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return resized.reshape(height, width, -1), classes
+    return resize_image(image, height, width), classes
+
+
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale an image alone: uint8 (H, W, C) -> uint8 (height, width, C)."""
+    if image.shape[:2] == (height, width):
+        return image
+    # Averaging when shrinking: bilinear sampling would drop thin poles between its samples.
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=interpolation)
+    return resized.reshape(height, width, -1)
 
 
 def crop_to_multiple(image: np.ndarray, label: np.ndarray, multiple: int, where):

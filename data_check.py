@@ -24,9 +24,7 @@ def check_dataset(dataset: DatasetPreProcessor, jobs: int) -> None:
     Raises:
         UserError: the first file that is missing, broken or does not fit.
     """
-    for index in range(len(dataset)):
-        refuse_missing(dataset.path(index))
-        label_path(dataset.path(index))
+    refuse_missing_files(dataset)
     step = -(-len(dataset) // _MAX_READ)
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
         indices = range(0, len(dataset), step)
@@ -34,6 +32,13 @@ def check_dataset(dataset: DatasetPreProcessor, jobs: int) -> None:
             zip(indices, pool.map(dataset.size_after_crop, indices), strict=True)
         )
     _refuse_mixed_sizes(dataset, sizes)
+
+
+def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
+    """Raise a UserError for the first image or label of a list that does not exist."""
+    for index in range(len(dataset)):
+        refuse_missing(dataset.path(index))
+        label_path(dataset.path(index))
 
 
 def _refuse_mixed_sizes(

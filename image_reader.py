@@ -11,6 +11,8 @@ from errors import UserError
 from label_table import LabelTable
 
 _MAX_POINTER_BYTES = 1 << 28
+# IMREAD_UNCHANGED would differ in ignoring the camera's mark: telephones' photos lay on a side.
+_AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
 
 def read_pointer_file(path: str, key: str = "image pointer") -> list[str]:
@@ -74,7 +76,8 @@ def read_picture(path: str) -> np.ndarray:
     """Decode an image file as it is.
 
     Returns:
-        ndarray: uint8 or uint16, (H, W) or (H, W, 3) in RGB; an alpha channel is dropped.
+        ndarray: uint8 or uint16, (H, W) or (H, W, 3) in RGB; an alpha channel is dropped, and a
+        photo that its camera marked as turned stands upright.
 
     Raises:
         UserError: no such file, or nothing that OpenCV can decode.
@@ -82,7 +85,8 @@ def read_picture(path: str) -> np.ndarray:
     refuse_missing(path)
     try:
         content = np.fromfile(path, np.uint8)
-        picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+        whole = content.size and not _is_cut_jpeg(content.tobytes())
+        picture = cv2.imdecode(content, _AS_STORED) if whole else None
     except OSError as error:
         raise UserError(f"{path}: cannot read the image: {error.strerror}") from None
     except (cv2.error, MemoryError):  # for instance a header that claims 60000 x 60000
@@ -91,10 +95,21 @@ def read_picture(path: str) -> np.ndarray:
         raise UserError(
             f"{path}: not an image that OpenCV can decode; is the file complete?"
         )
-    if picture.ndim == 3:
-        to_rgb = cv2.COLOR_BGRA2RGB if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        picture = cv2.cvtColor(picture, to_rgb)
-    return picture
+    return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _is_cut_jpeg(content: bytes) -> bool:
+    """Whether a JPEG file ends in the middle; OpenCV would fill the rest with grey."""
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    position = 2
+    # Segments up to the scan, each with its length; a thumbnail in one has an end of its own.
+    while content[position : position + 1] == b"\xff":
+        if content[position + 1 : position + 2] == b"\xda":
+            return content.find(b"\xff\xd9", position) < 0
+        length = int.from_bytes(content[position + 2 : position + 4], "big")
+        position += 2 + max(length, 1)
+    return position >= len(content)
 
 
 def read_image(path: str, in_ch: int) -> np.ndarray:
@@ -110,13 +125,30 @@ def read_image(path: str, in_ch: int) -> np.ndarray:
     Raises:
         UserError: as read_picture(), and where the file has another number of channels.
     """
-    image = np.atleast_3d(read_picture(path))
+    image = read_any_image(path)
     if image.shape[2] != in_ch:
         kind = "grey" if image.shape[2] == 1 else "a colour image"
         raise UserError(
             f"in_ch: {in_ch} disagrees with {path}, which is {kind}; "
             f"set in_ch: {image.shape[2]}, or convert the images"
         )
+    return image
+
+
+def read_any_image(path: str) -> np.ndarray:
+    """As read_image(), but with the channels that the file has: uint8 (H, W, 3 or 1)."""
+    return _eight_bits(np.atleast_3d(read_picture(path)))
+
+
+def as_channels(image: np.ndarray, in_ch: int) -> np.ndarray:
+    """uint8 (H, W, C) with C 3 (RGB) or 1 -> uint8 (H, W, in_ch)."""
+    if image.shape[2] == in_ch:
+        return image
+    code = cv2.COLOR_GRAY2RGB if in_ch == 3 else cv2.COLOR_RGB2GRAY
+    return np.atleast_3d(cv2.cvtColor(image, code))
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else (image // 257).astype(np.uint8)
 
 

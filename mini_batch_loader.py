@@ -96,7 +96,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         self.names = read_pointer_file(args.image_pointer_path, args.image_pointer_key)
         self._multiple = chainer.global_config.user_multiple
         self._slots = padded_size(len(self.names), args.training_params.batch_size)
-        self._normalize = _normalizer(args.normalizer)
+        self.normalize = make_normalizer(args.normalizer)
         self._cache = _ImageCache(args.cache_size * 2**20)
 
     def __len__(self) -> int:
@@ -120,14 +120,12 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         draw, index = divmod(int(i), len(self))
         # A plain number counts as a draw of epoch 0, in the order of the list.
         epoch, position = divmod(draw or index, self._slots)
-        image, label = self.scaled_pair(index)
         if self.args.train:
+            image, label = self.scaled_pair(index)
             image, label = self._vary(image, label, index, epoch, position)
         else:
-            image, label = augmentation.crop_to_multiple(
-                image, label, self._multiple, _CENTRE
-            )
-        image = self._normalize(image)
+            image, label = self.plain_pair(index)
+        image = self.normalize(image)
         return np.ascontiguousarray(image.transpose(2, 0, 1)), label.astype(
             np.int32, order="C"
         )
@@ -155,13 +153,36 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """
         pair = self._cache.get(index)
         if pair is None:
-            path = self.path(index)
-            image = read_image(path, self.args.in_ch)
-            label = read_label(label_path(path), self.args.label_table, image.shape[:2])
-            pair = augmentation.resize_pair(image, label, self.args.image_scale)
+            pair = augmentation.resize_pair(
+                *self.full_pair(index), self.args.image_scale
+            )
             self._refuse_too_small(index, pair[1])
             self._cache.put(index, pair)
         return pair
+
+    def full_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label as they are in their files: uint8 (H, W, C), int16 (H, W).
+
+        Raises:
+            UserError: as get_example().
+        """
+        path = self.path(index)
+        image = read_image(path, self.args.in_ch)
+        return image, read_label(
+            label_path(path), self.args.label_table, image.shape[:2]
+        )
+
+    def plain_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label scaled and cropped at the centre, neither augmented nor normalised.
+
+        Returns:
+            tuple: uint8 (H, W, C), int16 (H, W); both sides multiples of user_multiple.
+
+        Raises:
+            UserError: as get_example().
+        """
+        image, label = self.scaled_pair(index)
+        return augmentation.crop_to_multiple(image, label, self._multiple, _CENTRE)
 
     def size_after_crop(self, index: int) -> tuple[int, int]:
         """(H, W) that an image has in a batch, augmentation by scale aside."""
@@ -211,7 +232,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             )
 
 
-def _normalizer(name: str):
+def make_normalizer(name: str):
+    """The function for a value of the ``normalizer`` key: (H, W, C) -> float32 (H, W, C)."""
     normalizer = ImageNormalizer()
     return {
         "GCN": normalizer.GCN,

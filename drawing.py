@@ -1,0 +1,146 @@
+"""A white sheet for pictures, text and a legend of colours, written as PNG; panels.py draws on it."""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+
+import cv2
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+from PIL import Image, ImageDraw, ImageFont
+
+from checkpoint import whole_file
+
+_BLACK = (24, 24, 24)
+_EDGE = (150, 150, 150)
+_LEGEND_LINE = 22
+_LEGEND_SIZE = 13
+_SWATCH = 14
+_MAX_NAME = 40
+
+
+def write_png(path: str, picture: np.ndarray) -> None:
+    """Write a picture, whole or not at all.
+
+    Args:
+        path: the file.
+        picture: uint8 (H, W, 3) in RGB, or uint8 or uint16 (H, W), stored as it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    # OpenCV would write the file itself, but cannot say why it could not.
+    encoded = cv2.imencode(".png", stored)[1]
+    with whole_file(path) as temporary:
+        encoded.tofile(temporary)
+
+
+@contextmanager
+def canvas(path: str, width: int, height: int) -> Iterator["Canvas"]:
+    """A white Canvas, that is written to a PNG file when the block ends well."""
+    sheet = Canvas(width, height)
+    yield sheet
+    write_png(path, np.asarray(sheet.image))
+
+
+class Canvas:
+    """A white sheet; lengths are in pixels, the origin is the upper left corner."""
+
+    def __init__(self, width: int, height: int):
+        self.image = Image.new("RGB", (width, height), "white")
+        self._draw = ImageDraw.Draw(self.image)
+
+    def picture(self, left: int, top: int, picture: np.ndarray) -> None:
+        """Paste uint8 (H, W, 3), RGB, pixel for pixel."""
+        self.image.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top))
+
+    def text(self, left: int, top: int, text: str, size: int = 13, bold=False) -> None:
+        """Write a line, cut at the right edge of the sheet."""
+        font = _font(text, size, bold)
+        text = shorten(text, font, self.image.width - left)
+        self._draw.text((left, top), text, fill=_BLACK, font=font)
+
+    def legend(self, left: int, top: int, width: int, entries: list) -> None:
+        """Colours and names in columns, as high as legend_height() says.
+
+        Args:
+            entries (list of tuple): name, (r, g, b).
+        """
+        rows, column = _legend_grid(entries, width)
+        for number, (name, color) in enumerate(entries):
+            x = left + number // rows * column
+            y = top + number % rows * _LEGEND_LINE + (_LEGEND_LINE - _SWATCH) // 2
+            self._draw.rectangle(
+                (x, y, x + _SWATCH - 1, y + _SWATCH - 1),
+                fill=tuple(map(int, color)),
+                outline=_EDGE,
+            )
+            font = _font(name, _LEGEND_SIZE)
+            name = shorten(name, font, column - _SWATCH - 14)
+            self._draw.text((x + _SWATCH + 6, y - 2), name, fill=_BLACK, font=font)
+
+
+def legend_height(entries: list, width: int) -> int:
+    """Pixels that a legend needs at a width."""
+    return _legend_grid(entries, width)[0] * _LEGEND_LINE
+
+
+def _legend_grid(entries: list, width: int) -> tuple[int, int]:
+    """Rows, and width of a column."""
+    longest = max(
+        (_font(n, _LEGEND_SIZE).getlength(n[:_MAX_NAME]) for n, _ in entries), default=0
+    )
+    column = min(width, math.ceil(longest) + _SWATCH + 20)
+    columns = max(1, width // column)
+    return -(-len(entries) // columns), column
+
+
+def shorten(text: str, font, width: int) -> str:
+    """The text, or as much of it as fits into a width, with an ellipsis."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _font(text: str, size: int, bold: bool = False):
+    return _load_font(font_path(text, bold), size)
+
+
+@lru_cache(maxsize=64)
+def _load_font(path: str, size: int):
+    return ImageFont.truetype(path, size)
+
+
+def font_path(text: str, bold: bool = False) -> str:
+    """A font file that has all characters of a text.
+
+    Matplotlib brings DejaVu Sans, which has Latin, Greek, Cyrillic and Arabic but no Chinese
+    or Japanese; for those the fonts of the system are searched. Where none fits, DejaVu Sans
+    draws boxes.
+    """
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    usual = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", name)
+    return _covering_font(usual, frozenset(map(ord, text)))
+
+
+@lru_cache(maxsize=4096)
+def _covering_font(usual: str, characters: frozenset[int]) -> str:
+    if characters <= _characters(usual):
+        return usual
+    installed = sorted({font.fname for font in font_manager.fontManager.ttflist})
+    return next((f for f in installed if characters <= _characters(f)), usual)
+
+
+@cache
+def _characters(path: str) -> frozenset[int]:
+    try:
+        return frozenset(FT2Font(path).get_charmap())
+    except (OSError, RuntimeError):  # a broken font file is no reason to stop
+        return frozenset()

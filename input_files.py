@@ -1,0 +1,123 @@
+"""Finds the photos and videos that a user named, and a name for the results of each."""
+
+import os
+from dataclasses import dataclass
+
+PHOTO_ENDINGS = (
+    *(".bmp", ".dib", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
+    *(".ppm", ".tif", ".tiff", ".webp"),
+)
+VIDEO_ENDINGS = (
+    *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
+    *(".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+# What is written for an input.
+RESULTS = ("_color.png", "_overlay.png", "_classes.png", "_overlay.mp4")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to work on.
+
+    Args:
+        path (str): the file.
+        target (str): path of its results, without the ending; no two inputs share it.
+        is_renamed (bool): whether the results have another name, because it was taken.
+    """
+
+    path: str
+    target: str
+    is_renamed: bool = False
+
+    @property
+    def is_video(self) -> bool:
+        return _ending(self.path) in VIDEO_ENDINGS
+
+
+def find_inputs(
+    arguments: list[str], output_folder: str
+) -> tuple[list[Input], list[str]]:
+    """The files that arguments stand for, each once.
+
+    A folder stands for all photos and videos in it and its subfolders, but for labels
+    (``NAME_L.png`` beside an image ``NAME``), hidden files and the output folder.
+
+    Args:
+        arguments: files and folders.
+        output_folder: where the results go; results of files in a subfolder go into one, too.
+
+    Returns:
+        tuple: the inputs, and a sentence for each argument that stands for nothing.
+    """
+    found: dict[str, str] = {}  # real path -> wanted name
+    paths: dict[str, str] = {}
+    problems = []
+    for argument in arguments:
+        if os.path.isdir(argument):
+            files = _files_of(argument, os.path.realpath(output_folder))
+            if not files:
+                problems.append(f"{argument}: no photo or video in this folder")
+        elif os.path.isfile(argument):
+            files = [argument]
+        else:
+            problems.append(f"{argument}: no such file or folder")
+            files = []
+        root = argument if os.path.isdir(argument) else os.path.dirname(argument)
+        for path in files:
+            real = os.path.realpath(path)
+            if real not in found:
+                found[real] = os.path.splitext(os.path.relpath(path, root or "."))[0]
+                paths[real] = path
+    wanted = [os.path.join(output_folder, name) for name in found.values()]
+    targets = distinct(
+        wanted,
+        lambda target: any(os.path.realpath(target + e) in found for e in RESULTS),
+    )
+    inputs = [
+        Input(paths[real], target, target != name)
+        for real, target, name in zip(found, targets, wanted, strict=True)
+    ]
+    return inputs, problems
+
+
+def _files_of(folder: str, skipped: str) -> list[str]:
+    files = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(parent, name)) != skipped
+        )
+        known = [
+            name
+            for name in sorted(names)
+            if _ending(name) in PHOTO_ENDINGS + VIDEO_ENDINGS
+            and not name.startswith(".")
+        ]
+        stems = {os.path.splitext(name)[0] for name in known}
+        files += [os.path.join(parent, n) for n in known if not _is_label(n, stems)]
+    return files
+
+
+def _is_label(name: str, stems: set[str]) -> bool:
+    return name.endswith("_L.png") and name.removesuffix("_L.png") in stems
+
+
+def distinct(names: list[str], is_taken=lambda name: False) -> list[str]:
+    """The names, with -2, -3... behind those that stand in the list before or are taken."""
+    used: set[str] = set()
+    result = []
+    for name in names:
+        candidate, number = name, 1
+        # Some file systems do not tell A from a.
+        while candidate.casefold() in used or is_taken(candidate):
+            number += 1
+            candidate = f"{name}-{number}"
+        used.add(candidate.casefold())
+        result.append(candidate)
+    return result
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()

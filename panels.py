@@ -1,0 +1,154 @@
+"""Shows classes beside photos: overlays, rows of panels with a legend of the classes in them.
+
+predict.py, data_check.py and the training's progress pictures draw with it. Colours are those
+of the label table, exactly: a picture is shown at whole multiples of its size.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+import drawing
+from image_reader import as_channels
+from label_table import LabelTable
+
+# All lengths in pixels.
+_MIN_WIDTH, _MAX_WIDTH = 360, 640  # of a panel
+_GAP = 8
+_LINE = 24  # height of a line of text
+_SWATCH = 16
+
+_WRONG = (214, 39, 40)
+_UNLABELLED = (0, 0, 0)  # as LabelTable.colors_of_classes() has it
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of panels of one size.
+
+    Args:
+        title (str): says which image it is.
+        pictures (list of ndarray): uint8 (H, W, 3), RGB.
+        classes (set of int): those that occur in the pictures, for the legend; -1: unlabelled.
+    """
+
+    title: str
+    pictures: list[np.ndarray]
+    classes: set[int]
+
+
+HEADINGS = ["photo", "truth", "prediction", "where it is wrong"]
+
+
+def comparison_row(
+    title: str,
+    photo: np.ndarray,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    table: LabelTable,
+) -> Row:
+    """A row with the panels of HEADINGS.
+
+    Args:
+        title: says which image it is.
+        photo: uint8 (H, W, C), RGB or grey.
+        truth: int (H, W), values in [-1, n_class).
+        prediction: int (H, W), values in [0, n_class).
+        table: names and colours.
+    """
+    photo = as_channels(photo, 3)
+    return Row(
+        title,
+        [
+            photo,
+            table.colors_of_classes(truth),
+            table.colors_of_classes(prediction),
+            mistakes(photo, truth, prediction),
+        ],
+        set(np.union1d(truth, prediction).tolist()),
+    )
+
+
+def mistakes(
+    photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray
+) -> np.ndarray:
+    """The pale photo with wrong pixels in red, unlabelled ones in grey: uint8 (H, W, 3)."""
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    picture = as_channels(np.atleast_3d(150 + (grey * np.float32(105 / 255))), 3)
+    picture = picture.astype(np.uint8)
+    picture[(truth != prediction) & (truth >= 0)] = _WRONG
+    picture[truth < 0] = _UNLABELLED
+    return picture
+
+
+def overlay(photo: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Photo and coloured classes, half and half: uint8 (H, W, 3) each."""
+    return cv2.addWeighted(as_channels(photo, 3), 0.5, colors, 0.5, 0)
+
+
+def draw_rows(
+    path: str, title: str, headings: list[str], rows: list[Row], table: LabelTable
+) -> None:
+    """Draw rows of panels over a legend of all classes in them.
+
+    Args:
+        path: the picture to write (PNG).
+        title: over all.
+        headings: of the columns.
+        rows: at least one.
+        table: names and colours.
+    """
+    rows = [Row(r.title, [_to_panel(p) for p in r.pictures], r.classes) for r in rows]
+    column = max(row.pictures[0].shape[1] for row in rows) + _GAP
+    width = len(headings) * column + _GAP
+    wrong_is_shown = headings == HEADINGS
+    entries = _legend_entries(set.union(*(r.classes for r in rows)), table)
+    if wrong_is_shown:
+        entries.append(("wrong", _WRONG))
+    legend_height = drawing.legend_height(entries, width - 2 * _GAP)
+    height = (
+        2 * _LINE
+        + sum(r.pictures[0].shape[0] + _LINE + _GAP for r in rows)
+        + legend_height
+        + _GAP
+    )
+    with drawing.canvas(path, width, height) as canvas:
+        canvas.text(_GAP, 4, title, size=16, bold=True)
+        top = _LINE + 4
+        for number, heading in enumerate(headings):
+            canvas.text(_GAP + number * column, top, heading, size=13, bold=True)
+        top += _LINE - 4
+        for row in rows:
+            canvas.text(_GAP, top + 4, row.title, size=12)
+            top += _LINE
+            for number, picture in enumerate(row.pictures):
+                canvas.picture(_GAP + number * column, top, picture)
+            top += row.pictures[0].shape[0] + _GAP
+        canvas.legend(_GAP, top, width - 2 * _GAP, entries)
+
+
+def draw_legend(path: str, classes: set[int], table: LabelTable) -> None:
+    """Draw the colours and names of classes alone."""
+    entries = _legend_entries(classes, table)
+    width = 640
+    with drawing.canvas(
+        path, width, drawing.legend_height(entries, width - 16) + 40
+    ) as canvas:
+        canvas.text(8, 8, "Classes", size=16, bold=True)
+        canvas.legend(8, 32, width - 16, entries)
+
+
+def _legend_entries(classes: set[int], table: LabelTable):
+    entries = [(table.names[c], tuple(table.colors[c])) for c in sorted(classes - {-1})]
+    return entries + ([("unlabelled", (0, 0, 0))] if -1 in classes else [])
+
+
+def _to_panel(picture: np.ndarray) -> np.ndarray:
+    """Enlarged by a whole number, or shrunk, to a width between 360 and 640 where possible."""
+    height, width = picture.shape[:2]
+    if width > _MAX_WIDTH:
+        size = (_MAX_WIDTH, max(1, round(height * _MAX_WIDTH / width)))
+        return cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    factor = max(1, round(_MIN_WIDTH / width))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,0 +1,214 @@
+"""Scores a trained model, or applies it to photos and videos: python predict.py --config config.yaml"""
+
+import argparse
+import json
+import os
+import sys
+from types import SimpleNamespace
+
+import chainer_compat
+
+import chainer
+import numpy as np
+from tqdm import tqdm
+
+import checkpoint
+import panels
+from config import load_config
+from data_check import refuse_missing_files
+from demo_data import ensure_demo_data
+from device import choose_device
+from drawing import write_png
+from errors import UserError, run_program
+from fcn_squeeze import FCN
+from image_reader import as_channels, read_any_image
+from inference import Segmenter
+from input_files import Input, distinct, find_inputs
+from label_table import LabelTable
+from mini_batch_loader import DatasetPreProcessor
+from scoring import Scores, example_row, percent, score_images, text_table
+from video import draw_overlay_video
+
+# Images shown as the best, and as the worst.
+_SHOWN = 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    load_config(arguments.config, arguments.set)
+    args = chainer.global_config.user_test_args
+    segmenter = restore_segmenter(args, arguments)
+    folder = os.path.join(args.output_path, "predict")
+    if arguments.inputs:
+        inputs_folder = os.path.join(folder, "inputs")
+        return apply_model(segmenter, arguments.inputs, args, inputs_folder)
+    score_model(segmenter, args, arguments.model, folder)
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Score a trained model on the test images, or apply it to photos and videos."
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="a photo, a video, or a folder of them; without any, the test images are scored",
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="the YAML configuration"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="the weights to use; without it, fcn_best.npz in output_path/model",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="use another value for one key, for instance gpu=0; repeatable",
+    )
+    return parser.parse_intermixed_args(argv)
+
+
+def restore_segmenter(args: SimpleNamespace, arguments) -> Segmenter:
+    """The trained network of the configuration, on its device."""
+    if arguments.model is None:
+        arguments.model = args.model_path.format(args.model_version)
+        if not os.path.isfile(arguments.model):
+            raise UserError(
+                f"there is no trained model {arguments.model} yet; "
+                f"train one with: python train.py --config {arguments.config}"
+            )
+    device = choose_device(args.gpu)
+    model = FCN(args.n_class, args.in_ch, dilated=args.dilated)
+    checkpoint.load_model(arguments.model, model)
+    model.to_device(device)
+    return Segmenter(model, args, device)
+
+
+def score_model(segmenter: Segmenter, args, model_path: str, folder: str) -> None:
+    """Score the test images: table, scores.json, pictures."""
+    ensure_demo_data(args.image_dir_path)
+    dataset = DatasetPreProcessor(args)
+    refuse_missing_files(dataset)
+    targets = distinct(
+        [os.path.splitext(os.path.normpath(n))[0] for n in dataset.names]
+    )
+    scores = Scores(args.label_table)
+    for image in progress_bar(score_images(segmenter, dataset), len(dataset), "image"):
+        scores.add(image)
+        colors = args.label_table.colors_of_classes(image.photo_classes)
+        write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
+    figures = {"model": model_path, **scores.as_dict()}
+    draw_examples(segmenter, dataset, figures["images"], folder)
+    text = json.dumps(figures, indent=1, ensure_ascii=False)
+    checkpoint.write_text(os.path.join(folder, "scores.json"), text + "\n")
+    print_scores(figures, folder)
+
+
+def draw_examples(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, images: list[dict], folder: str
+) -> None:
+    """Draw best.png and worst.png: the images with the most and the fewest pixels right."""
+    scored = [
+        i for i, image in enumerate(images) if image["pixel_accuracy"] is not None
+    ]
+    scored.sort(key=lambda i: -images[i]["pixel_accuracy"])
+    for name, chosen in (
+        ("best", scored[:_SHOWN]),
+        ("worst", scored[: -_SHOWN - 1 : -1]),
+    ):
+        rows = [
+            example_row(segmenter, dataset, i, image_title(images[i])) for i in chosen
+        ]
+        title = (
+            f"The {len(rows)} {name} of {len(images)} test images, by pixel accuracy"
+        )
+        path = os.path.join(folder, f"{name}.png")
+        panels.draw_rows(path, title, panels.HEADINGS, rows, dataset.args.label_table)
+
+
+def image_title(image: dict) -> str:
+    return (
+        f"{image['name']}: {percent(image['pixel_accuracy'])} of the pixels right, "
+        f"mean IoU {percent(image['mean_iou'])}"
+    )
+
+
+def print_scores(figures: dict, folder: str) -> None:
+    photo = figures["at_photo_size"]
+    print(
+        f"{len(figures['images'])} test images, model {figures['model']}\n"
+        f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
+        f"mean IoU {percent(figures['mean_iou'])} at the size the network works at\n"
+        f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
+        f"mean IoU {percent(photo['mean_iou'])} at the photos' own size\n\n"
+        f"{text_table(figures)}\n\n"
+        f"scores.json, best.png, worst.png and each image in colours: {folder}"
+    )
+
+
+def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -> int:
+    """Apply the model to photos and videos; 2 if any could not be read, else 0."""
+    inputs, problems = find_inputs(arguments, folder)
+    found: set[int] = set()
+    for problem in problems:
+        print_problem(problem)
+    for item in inputs:
+        if item.is_renamed:
+            print(f"{item.path}: its results are called {item.target}_...")
+    for item in progress_bar(inputs, len(inputs), "input"):
+        try:
+            if item.is_video:
+                apply_to_video(segmenter, item, args.label_table)
+            else:
+                found |= apply_to_photo(segmenter, item, args.label_table)
+        except UserError as error:
+            problems.append(str(error))
+            print_problem(str(error))
+    if found:
+        path = os.path.join(folder, "legend.png")
+        panels.draw_legend(path, found, args.label_table)
+        print(
+            f"of each photo, in {folder}:\n"
+            "  NAME_overlay.png  the classes' colours over the photo; legend.png names them\n"
+            "  NAME_color.png    the colours alone\n"
+            "  NAME_classes.png  the number of each pixel's class"
+        )
+    if problems:
+        print(f"could not be used: {len(problems)}; the reasons are above")
+    return 2 if problems else 0
+
+
+def apply_to_photo(segmenter: Segmenter, item: Input, table: LabelTable) -> set[int]:
+    """Write overlay, colours and class numbers of a photo; gives the classes found in it."""
+    photo = read_any_image(item.path)
+    classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
+    write_png(f"{item.target}_classes.png", classes)
+    colors = table.colors_of_classes(classes)
+    write_png(f"{item.target}_color.png", colors)
+    write_png(f"{item.target}_overlay.png", panels.overlay(photo, colors))
+    return set(np.unique(classes).tolist())
+
+
+def apply_to_video(segmenter: Segmenter, item: Input, table: LabelTable) -> None:
+    target = f"{item.target}_overlay.mp4"
+    frames, rate = draw_overlay_video(segmenter, item.path, target, table)
+    tqdm.write(f"{item.path}: {frames} frames, {rate:.1f} a second -> {target}")
+
+
+def print_problem(problem: str) -> None:
+    tqdm.write(f"error: {problem}", file=sys.stderr)
+
+
+def progress_bar(items, total: int, unit: str):
+    """tqdm, on a terminal only; it goes away when done."""
+    return tqdm(items, total=total, unit=unit, leave=False, disable=None)
+
+
+if __name__ == "__main__":
+    run_program(main)

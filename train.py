@@ -17,9 +17,10 @@ from data_check import check_dataset
 from device import choose_device
 from errors import UserError, run_program
 from fcn_squeeze import FCN
+from inference import Segmenter
 from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
 from training import EpochFigures, EpochTable, Updater, Validation
-from visualizer import draw_curves
+from training_pictures import Curves, ProgressPictures
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -63,15 +64,20 @@ def main(argv: list[str] | None = None) -> None:
 
     # Each epoch: figures of training and validation, log, table, curves
     trainer.extend(EpochFigures(model))
+    trainer.extend(extensions.observe_value("lr", lambda trainer: optimizer.alpha))
     trainer.extend(Validation(val_iterator, model, to_batch, device))
     trainer.extend(extensions.LogReport(filename="log"))
     trainer.extend(EpochTable(epochs), trigger=(1, "epoch"))
-    trainer.extend(redraw_curves, trigger=(1, "epoch"))
+    trainer.extend(Curves())
     if sys.stdout.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=1))
 
-    # Models: every few epochs, and the best so far; snapshots to go on from
+    # Every few epochs: what the model makes of a few validation images
     every_few_epochs = (args.training_params.snapshot_epochs, "epoch")
+    progress = ProgressPictures(Segmenter(model, args, device), val_mini_batch_loader)
+    trainer.extend(progress, trigger=every_few_epochs)
+
+    # Models: every few epochs, and the best so far; snapshots to go on from
     best_so_far = triggers.MaxValueTrigger("validation/main/miou")
     trainer.extend(save_model(model, "{}"), name="model", trigger=every_few_epochs)
     trainer.extend(save_model(model, "best"), name="best_model", trigger=best_so_far)
@@ -134,11 +140,6 @@ def prepare_output(output_path: str, config: Config) -> None:
         raise UserError(
             f"output_path: cannot write {error.filename}: {error.strerror}"
         ) from None
-
-
-def redraw_curves(trainer: chainer.training.Trainer) -> None:
-    with checkpoint.whole_file(os.path.join(trainer.out, "curves.png")) as path:
-        draw_curves(trainer.get_extension("LogReport").log, path)
 
 
 def save_model(model: FCN, version: str):

@@ -16,7 +16,6 @@ import checkpoint
 import panels
 from config import load_config
 from data_check import refuse_missing_files
-from demo_data import ensure_demo_data
 from device import choose_device
 from drawing import write_png
 from errors import UserError, run_program
@@ -92,7 +91,6 @@ def restore_segmenter(args: SimpleNamespace, arguments) -> Segmenter:
 
 def score_model(segmenter: Segmenter, args, model_path: str, folder: str) -> None:
     """Score the test images: table, scores.json, pictures."""
-    ensure_demo_data(args.image_dir_path)
     dataset = DatasetPreProcessor(args)
     refuse_missing_files(dataset)
     targets = distinct(

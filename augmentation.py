@@ -16,12 +16,18 @@ def resize_pair(image: np.ndarray, label: np.ndarray, scale: float):
     Returns:
         tuple: image uint8 (int(H scale), int(W scale), C) and label int16 of the same size.
     """
-    height, width = (int(side * scale) for side in label.shape)
+    height, width = scaled_size(label.shape, scale)
     if (height, width) == label.shape or not height or not width:
         return image[:height, :width], label[:height, :width]
     # INTER_NEAREST takes the upper left pixel, half a pixel off the image's centre.
     classes = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return resize_image(image, height, width), classes
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(H, W) times a scale, rounded down."""
+    height, width = size
+    return int(height * scale), int(width * scale)
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -15,6 +15,18 @@ _MAX_POINTER_BYTES = 1 << 28
 _AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
 
+class UnknownColors(UserError):
+    """A label has colours of no class.
+
+    Attributes:
+        pixels (dict): {(r, g, b): number of pixels}.
+    """
+
+    def __init__(self, sentence: str, pixels: dict[tuple[int, int, int], int]):
+        super().__init__(sentence)
+        self.pixels = pixels
+
+
 def read_pointer_file(path: str, key: str = "image pointer") -> list[str]:
     """The image file names of a list, one a line; blank lines are skipped.
 
@@ -85,7 +97,7 @@ def read_picture(path: str) -> np.ndarray:
     refuse_missing(path)
     try:
         content = np.fromfile(path, np.uint8)
-        whole = content.size and not _is_cut_jpeg(content.tobytes())
+        whole = content.size and not _is_cut_jpeg(content)
         picture = cv2.imdecode(content, _AS_STORED) if whole else None
     except OSError as error:
         raise UserError(f"{path}: cannot read the image: {error.strerror}") from None
@@ -98,10 +110,11 @@ def read_picture(path: str) -> np.ndarray:
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
-def _is_cut_jpeg(content: bytes) -> bool:
+def _is_cut_jpeg(file: np.ndarray) -> bool:
     """Whether a JPEG file ends in the middle; OpenCV would fill the rest with grey."""
-    if not content.startswith(b"\xff\xd8"):
+    if file[:2].tobytes() != b"\xff\xd8":
         return False
+    content = file.tobytes()
     position = 2
     # Segments up to the scan, each with its length; a thumbnail in one has an end of its own.
     while content[position : position + 1] == b"\xff":
@@ -188,9 +201,10 @@ def _classes_of_colors(path: str, label: np.ndarray, table: LabelTable) -> np.nd
     if unknown:
         (color, pixels), *others = sorted(unknown.items(), key=lambda item: -item[1])
         more = f" (and {len(others)} more unknown colours)" if others else ""
-        raise UserError(
+        raise UnknownColors(
             f"{path}: the colour {color[0]},{color[1]},{color[2]} of {pixels} pixels{more} is in "
-            f"no row of {table.path}; add the row, or save the label without smoothing (PNG)"
+            f"no row of {table.path}; add the row, or save the label without smoothing (PNG)",
+            unknown,
         )
     return classes
 

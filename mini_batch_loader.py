@@ -156,7 +156,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             pair = augmentation.resize_pair(
                 *self.full_pair(index), self.args.image_scale
             )
-            self._refuse_too_small(index, pair[1])
+            self._refuse_too_small(index, pair[1].shape)
             self._cache.put(index, pair)
         return pair
 
@@ -184,10 +184,23 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         image, label = self.scaled_pair(index)
         return augmentation.crop_to_multiple(image, label, self._multiple, _CENTRE)
 
-    def size_after_crop(self, index: int) -> tuple[int, int]:
-        """(H, W) that an image has in a batch, augmentation by scale aside."""
-        height, width = self.scaled_pair(index)[1].shape
-        return height - height % self._multiple, width - width % self._multiple
+    def size_in_batch(self, index: int, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) that an image has in a batch, augmentation by scale aside.
+
+        Args:
+            index: number of the image, for messages.
+            size: (H, W) of its file.
+
+        Raises:
+            UserError: it is too small.
+        """
+        scaled = augmentation.scaled_size(size, self.args.image_scale)
+        self._refuse_too_small(index, scaled)
+        return self.size_after_crop(scaled)
+
+    def size_after_crop(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W), cut down to multiples of user_multiple."""
+        return size[0] - size[0] % self._multiple, size[1] - size[1] % self._multiple
 
     def path(self, index: int) -> str:
         """Path of an image file."""
@@ -202,7 +215,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             image, label = augmentation.resize_pair(
                 image, label, self._batch_scale(epoch, position)
             )
-            self._refuse_too_small(index, label)
+            self._refuse_too_small(index, label.shape)
         image, label = augmentation.crop_to_multiple(
             image, label, self._multiple, rng.random(2)
         )
@@ -224,10 +237,10 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             else float(rng.choice(self.args.aug_params.params.scale))
         )
 
-    def _refuse_too_small(self, index: int, label: np.ndarray) -> None:
-        if min(label.shape) < self._multiple:
+    def _refuse_too_small(self, index: int, size: tuple[int, int]) -> None:
+        if min(size) < self._multiple:
             raise UserError(
-                f"{self.path(index)}: scaled to {label.shape[1]} x {label.shape[0]} pixels, the "
+                f"{self.path(index)}: scaled to {size[1]} x {size[0]} pixels, the "
                 f"image is smaller than user_multiple ({self._multiple}); make image_scale larger"
             )
 

@@ -25,7 +25,7 @@ _UNLABELLED = (0, 0, 0)  # as LabelTable.colors_of_classes() has it
 
 @dataclass(frozen=True)
 class Row:
-    """A line of panels of one size.
+    """A line of panels.
 
     Args:
         title (str): says which image it is.
@@ -36,6 +36,10 @@ class Row:
     title: str
     pictures: list[np.ndarray]
     classes: set[int]
+
+    @property
+    def height(self) -> int:
+        return max(picture.shape[0] for picture in self.pictures)
 
 
 HEADINGS = ["photo", "truth", "prediction", "where it is wrong"]
@@ -100,7 +104,7 @@ def draw_rows(
         table: names and colours.
     """
     rows = [Row(r.title, [_to_panel(p) for p in r.pictures], r.classes) for r in rows]
-    column = max(row.pictures[0].shape[1] for row in rows) + _GAP
+    column = max(p.shape[1] for row in rows for p in row.pictures) + _GAP
     width = len(headings) * column + _GAP
     wrong_is_shown = headings == HEADINGS
     entries = _legend_entries(set.union(*(r.classes for r in rows)), table)
@@ -109,7 +113,7 @@ def draw_rows(
     legend_height = drawing.legend_height(entries, width - 2 * _GAP)
     height = (
         2 * _LINE
-        + sum(r.pictures[0].shape[0] + _LINE + _GAP for r in rows)
+        + sum(row.height + _LINE + _GAP for row in rows)
         + legend_height
         + _GAP
     )
@@ -124,7 +128,7 @@ def draw_rows(
             top += _LINE
             for number, picture in enumerate(row.pictures):
                 canvas.picture(_GAP + number * column, top, picture)
-            top += row.pictures[0].shape[0] + _GAP
+            top += row.height + _GAP
         canvas.legend(_GAP, top, width - 2 * _GAP, entries)
 
 

@@ -25,7 +25,8 @@ from inference import Segmenter
 from input_files import Input, distinct, find_inputs
 from label_table import LabelTable
 from mini_batch_loader import DatasetPreProcessor
-from scoring import Scores, example_row, percent, score_images, text_table
+from scoring import Scores, example_row, score_images, score_table
+from text_table import percent
 from video import draw_overlay_video
 
 # Images shown as the best, and as the worst.
@@ -145,7 +146,7 @@ def print_scores(figures: dict, folder: str) -> None:
         f"mean IoU {percent(figures['mean_iou'])} at the size the network works at\n"
         f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
         f"mean IoU {percent(photo['mean_iou'])} at the photos' own size\n\n"
-        f"{text_table(figures)}\n\n"
+        f"{score_table(figures)}\n\n"
         f"scores.json, best.png, worst.png and each image in colours: {folder}"
     )
 

@@ -1,6 +1,5 @@
 """Scores a model on a list of images: one confusion matrix over all of them; for predict.py."""
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from evaluator import confusion_matrix, summarize
 from inference import Segmenter
 from label_table import LabelTable
 from mini_batch_loader import DatasetPreProcessor
+from text_table import align, percent
 
 
 @dataclass(frozen=True)
@@ -145,30 +145,15 @@ def absent(scores: dict) -> list[str]:
     ]
 
 
-def percent(figure: float | None, digits: int = 1) -> str:
-    """A share as text; a dash where it is not defined."""
-    return "-" if figure is None else f"{100 * figure:.{digits}f} %"
-
-
-def text_table(scores: dict) -> str:
+def score_table(scores: dict) -> str:
     """The scores for a terminal: a line a class, best IoU first, then those left out."""
-    width = max([len("class"), *(_columns(c["name"]) for c in scores["classes"])])
-    lines = [
-        f"{'class'.ljust(width)} {'IoU':>8} {'recall':>8} {'precision':>10} {'pixels':>12}"
-    ]
+    rows = [["class", "IoU", "recall", "precision", "pixels"]]
     for entry in by_iou(scores):
-        name = entry["name"] + " " * (width - _columns(entry["name"]))
-        lines.append(
-            f"{name} {percent(entry['iou']):>8} {percent(entry['recall']):>8} "
-            f"{percent(entry['precision']):>10} {entry['pixels']:>12,}"
-        )
+        shares = [percent(entry[key]) for key in ("iou", "recall", "precision")]
+        rows.append([entry["name"], *shares, f"{entry['pixels']:,}"])
+    lines = [align(rows)]
     if absent(scores):
         lines.append(f"not in these images: {', '.join(absent(scores))}")
     if scores["ignored"]:
         lines.append(f"not scored (ignore_labels): {', '.join(scores['ignored'])}")
     return "\n".join(lines)
-
-
-def _columns(text: str) -> int:
-    """Columns of a terminal that a text fills; a Chinese or Japanese character fills two."""
-    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

@@ -13,7 +13,7 @@ from chainer.training import extensions, triggers
 
 import checkpoint
 from config import Config, dump_config, load_config
-from data_check import check_dataset
+from data_check import check_datasets
 from device import choose_device
 from errors import UserError, run_program
 from fcn_squeeze import FCN
@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     # Datasets
     train_mini_batch_loader, train_data_size = prepare_dataset()
     val_mini_batch_loader = DatasetPreProcessor(chainer.global_config.user_val_args)
-    for loader in (train_mini_batch_loader, val_mini_batch_loader):
-        check_dataset(loader, args.loader_jobs)
+    lists = {"train": train_mini_batch_loader, "val": val_mini_batch_loader}
+    print(check_datasets(lists), end="\n\n")
 
     # Iterators: every image once an epoch, in an order that the seed decides
     order = EpochOrder(train_data_size, args.training_params.batch_size, args.seed)

@@ -20,6 +20,7 @@ from drawing import font_path
 from errors import UserError, run_program
 from label_table import LabelTable
 from run_files import best_entry, figures, read_config, read_log
+from text_table import align
 
 _TRAINING, _VALIDATION, _BEST = "#1f77b4", "#d95f02", "#2a7f3f"
 _FEW = 30  # up to so many epochs have a dot each; of more, a line says more
@@ -195,7 +196,7 @@ def _best_and_final(folders: list[str], logs: list[list[dict]]) -> str:
             rows.append(
                 [f"{folder} {what}", epoch, *shares, f"{loss:.4f}", f"{seconds:.1f}"]
             )
-    return _align(rows)
+    return align(rows)
 
 
 def _differences(folders: list[str], configs: list[dict]) -> str:
@@ -215,16 +216,7 @@ def _differences(folders: list[str], configs: list[dict]) -> str:
             rows.append([key, *values])
     if not rows:
         return "the configurations do not differ"
-    return _align([["config key", *folders], *rows])
-
-
-def _align(rows: list[list[str]]) -> str:
-    """Rows as text in columns, the first one to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in rows
-    )
+    return align([["config key", *folders], *rows])
 
 
 def save_figure(figure: Figure, path: str) -> None:

@@ -1,0 +1,26 @@
+"""Lays figures out as text for a terminal."""
+
+import unicodedata
+from collections.abc import Sequence
+
+
+def percent(figure: float | None, digits: int = 1) -> str:
+    """A share as text; a dash where it is not defined."""
+    return "-" if figure is None else f"{100 * figure:.{digits}f} %"
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines: the first column to the left, the others to the right."""
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first + " " * (widths[0] - _columns(first))]
+        for cell, width in zip(others, widths[1:], strict=True):
+            cells.append(" " * (width - _columns(cell)) + cell)
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _columns(text: str) -> int:
+    """Columns of a terminal that a text fills; a Chinese or Japanese character fills two."""
+    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

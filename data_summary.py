@@ -15,6 +15,7 @@ from errors import UserError
 from mini_batch_loader import DatasetPreProcessor
 
 _DOMINANT = 0.95
+_USES = {"train": "train", "val": "choose"}
 _NAMED = 5  # files that a sentence names; of more, it gives the number
 
 
@@ -171,9 +172,10 @@ def _files_in_two_places(summaries: list[ListSummary]) -> Iterator[str]:
         for other in range(number):
             both = sorted(set(names[number]) & set(names[other]))
             if both:
+                first, second = summaries[other].what, summary.what
                 yield (
-                    f"both in the {summaries[other].what} and in the {summary.what} list: "
-                    f"{listing(both)}; figures on images that were trained on mean little"
+                    f"both in the {first} and in the {second} list: {listing(both)}; scores on "
+                    f"images that were used to {_USES[first]} the model are too good"
                 )
 
 

@@ -17,10 +17,11 @@ from checkpoint import whole_file
 
 _BLACK = (24, 24, 24)
 _EDGE = (150, 150, 150)
+# Pixels at zoom 1.
 _LEGEND_LINE = 22
 _LEGEND_SIZE = 13
 _SWATCH = 14
-_MAX_NAME = 40
+_MAX_NAME = 40  # characters
 
 
 def write_png(path: str, picture: np.ndarray) -> None:
@@ -41,29 +42,36 @@ def write_png(path: str, picture: np.ndarray) -> None:
 
 
 @contextmanager
-def canvas(path: str, width: int, height: int) -> Iterator["Canvas"]:
+def canvas(path: str, width: int, height: int, zoom: float = 1) -> Iterator["Canvas"]:
     """A white Canvas, that is written to a PNG file when the block ends well."""
-    sheet = Canvas(width, height)
+    sheet = Canvas(width, height, zoom)
     yield sheet
     write_png(path, np.asarray(sheet.image))
 
 
 class Canvas:
-    """A white sheet; lengths are in pixels, the origin is the upper left corner."""
+    """A white sheet; lengths are in pixels, the origin is the upper left corner.
 
-    def __init__(self, width: int, height: int):
+    Args:
+        width, height (int): of the sheet.
+        zoom (float): how much larger than usual all text is.
+    """
+
+    def __init__(self, width: int, height: int, zoom: float = 1):
         self.image = Image.new("RGB", (width, height), "white")
         self._draw = ImageDraw.Draw(self.image)
+        self._zoom = zoom
 
     def picture(self, left: int, top: int, picture: np.ndarray) -> None:
         """Paste uint8 (H, W, 3), RGB, pixel for pixel."""
         self.image.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top))
 
-    def text(self, left: int, top: int, text: str, size: int = 13, bold=False) -> None:
-        """Write a line, cut at the right edge of the sheet."""
-        font = _font(text, size, bold)
-        text = shorten(text, font, self.image.width - left)
-        self._draw.text((left, top), text, fill=_BLACK, font=font)
+    def text(
+        self, left: int, top: int, width: int, text: str, size: int, bold=False
+    ) -> None:
+        """Write a line, cut where it is wider than a width; size is in pixels at zoom 1."""
+        font = _font(text, size * self._zoom, bold)
+        self._draw.text((left, top), shorten(text, font, width), fill=_BLACK, font=font)
 
     def legend(self, left: int, top: int, width: int, entries: list) -> None:
         """Colours and names in columns, as high as legend_height() says.
@@ -71,31 +79,34 @@ class Canvas:
         Args:
             entries (list of tuple): name, (r, g, b).
         """
-        rows, column = _legend_grid(entries, width)
+        rows, column = _legend_grid(entries, width, self._zoom)
+        line, swatch = round(_LEGEND_LINE * self._zoom), round(_SWATCH * self._zoom)
+        gap = swatch // 2
         for number, (name, color) in enumerate(entries):
             x = left + number // rows * column
-            y = top + number % rows * _LEGEND_LINE + (_LEGEND_LINE - _SWATCH) // 2
+            y = top + number % rows * line + (line - swatch) // 2
             self._draw.rectangle(
-                (x, y, x + _SWATCH - 1, y + _SWATCH - 1),
+                (x, y, x + swatch - 1, y + swatch - 1),
                 fill=tuple(map(int, color)),
                 outline=_EDGE,
             )
-            font = _font(name, _LEGEND_SIZE)
-            name = shorten(name, font, column - _SWATCH - 14)
-            self._draw.text((x + _SWATCH + 6, y - 2), name, fill=_BLACK, font=font)
+            space = column - swatch - 2 * gap
+            self.text(x + swatch + gap, y - 1, space, name, _LEGEND_SIZE)
 
 
-def legend_height(entries: list, width: int) -> int:
+def legend_height(entries: list, width: int, zoom: float = 1) -> int:
     """Pixels that a legend needs at a width."""
-    return _legend_grid(entries, width)[0] * _LEGEND_LINE
+    return _legend_grid(entries, width, zoom)[0] * round(_LEGEND_LINE * zoom)
 
 
-def _legend_grid(entries: list, width: int) -> tuple[int, int]:
+def _legend_grid(entries: list, width: int, zoom: float) -> tuple[int, int]:
     """Rows, and width of a column."""
+    size = _LEGEND_SIZE * zoom
     longest = max(
-        (_font(n, _LEGEND_SIZE).getlength(n[:_MAX_NAME]) for n, _ in entries), default=0
+        (_font(name, size).getlength(name[:_MAX_NAME]) for name, _ in entries),
+        default=0,
     )
-    column = min(width, math.ceil(longest) + _SWATCH + 20)
+    column = min(width, math.ceil(longest + 2.5 * _SWATCH * zoom))
     columns = max(1, width // column)
     return -(-len(entries) // columns), column
 
@@ -109,12 +120,12 @@ def shorten(text: str, font, width: int) -> str:
     return text + "…"
 
 
-def _font(text: str, size: int, bold: bool = False):
+def _font(text: str, size: float, bold: bool = False):
     return _load_font(font_path(text, bold), size)
 
 
 @lru_cache(maxsize=64)
-def _load_font(path: str, size: int):
+def _load_font(path: str, size: float):
     return ImageFont.truetype(path, size)
 
 

@@ -17,7 +17,7 @@ from label_table import LabelTable
 _MIN_WIDTH, _MAX_WIDTH = 360, 640  # of a panel
 _GAP = 8
 _LINE = 24  # height of a line of text
-_SWATCH = 16
+_READABLE_WIDTH = 1200  # of a sheet, at which text has its usual size
 
 _WRONG = (214, 39, 40)
 _UNLABELLED = (0, 0, 0)  # as LabelTable.colors_of_classes() has it
@@ -105,42 +105,44 @@ def draw_rows(
     """
     rows = [Row(r.title, [_to_panel(p) for p in r.pictures], r.classes) for r in rows]
     column = max(p.shape[1] for row in rows for p in row.pictures) + _GAP
-    width = len(headings) * column + _GAP
-    wrong_is_shown = headings == HEADINGS
-    entries = _legend_entries(set.union(*(r.classes for r in rows)), table)
-    if wrong_is_shown:
+    width = len(headings) * column - _GAP
+    # Wide sheets are shown smaller than they are, in a report most of all.
+    zoom = max(1, width / _READABLE_WIDTH)
+    line = round(_LINE * zoom)
+    entries = _legend_entries(set.union(*(row.classes for row in rows)), table)
+    if headings == HEADINGS:
         entries.append(("wrong", _WRONG))
-    legend_height = drawing.legend_height(entries, width - 2 * _GAP)
     height = (
-        2 * _LINE
-        + sum(row.height + _LINE + _GAP for row in rows)
-        + legend_height
-        + _GAP
+        2 * line
+        + sum(line + row.height + _GAP for row in rows)
+        + drawing.legend_height(entries, width, zoom)
     )
-    with drawing.canvas(path, width, height) as canvas:
-        canvas.text(_GAP, 4, title, size=16, bold=True)
-        top = _LINE + 4
+    sheet = width + 2 * _GAP, height + 2 * _GAP
+    with drawing.canvas(path, *sheet, zoom) as canvas:
+        top = _GAP
+        canvas.text(_GAP, top, width, title, size=16, bold=True)
+        top += line
         for number, heading in enumerate(headings):
-            canvas.text(_GAP + number * column, top, heading, size=13, bold=True)
-        top += _LINE - 4
+            left = _GAP + number * column
+            canvas.text(left, top, column, heading, size=13, bold=True)
+        top += line
         for row in rows:
-            canvas.text(_GAP, top + 4, row.title, size=12)
-            top += _LINE
+            canvas.text(_GAP, top, width, row.title, size=12)
+            top += line
             for number, picture in enumerate(row.pictures):
                 canvas.picture(_GAP + number * column, top, picture)
             top += row.height + _GAP
-        canvas.legend(_GAP, top, width - 2 * _GAP, entries)
+        canvas.legend(_GAP, top, width, entries)
 
 
 def draw_legend(path: str, classes: set[int], table: LabelTable) -> None:
     """Draw the colours and names of classes alone."""
     entries = _legend_entries(classes, table)
-    width = 640
-    with drawing.canvas(
-        path, width, drawing.legend_height(entries, width - 16) + 40
-    ) as canvas:
-        canvas.text(8, 8, "Classes", size=16, bold=True)
-        canvas.legend(8, 32, width - 16, entries)
+    width = _MAX_WIDTH
+    height = _LINE + drawing.legend_height(entries, width)
+    with drawing.canvas(path, width + 2 * _GAP, height + 2 * _GAP) as canvas:
+        canvas.text(_GAP, _GAP, width, "Classes", size=16, bold=True)
+        canvas.legend(_GAP, _GAP + _LINE, width, entries)
 
 
 def _legend_entries(classes: set[int], table: LabelTable):

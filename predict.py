@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from types import SimpleNamespace
 
 import chainer_compat
@@ -25,9 +26,11 @@ from inference import Segmenter
 from input_files import Input, distinct, find_inputs
 from label_table import LabelTable
 from mini_batch_loader import DatasetPreProcessor
+from report import file_digest, write_report
 from scoring import Scores, example_row, score_images, score_table
 from text_table import percent
 from video import draw_overlay_video
+from visualizer import draw_confusion
 
 # Images shown as the best, and as the worst.
 _SHOWN = 3
@@ -92,21 +95,30 @@ def restore_segmenter(args: SimpleNamespace, arguments) -> Segmenter:
 
 def score_model(segmenter: Segmenter, args, model_path: str, folder: str) -> None:
     """Score the test images: table, scores.json, pictures."""
+    table = args.label_table
+    digest = file_digest(model_path)
     dataset = DatasetPreProcessor(args)
     refuse_missing_files(dataset)
     targets = distinct(
         [os.path.splitext(os.path.normpath(n))[0] for n in dataset.names]
     )
-    scores = Scores(args.label_table)
+    scores = Scores(table)
     for image in progress_bar(score_images(segmenter, dataset), len(dataset), "image"):
         scores.add(image)
-        colors = args.label_table.colors_of_classes(image.photo_classes)
+        colors = table.colors_of_classes(image.photo_classes)
         write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
-    figures = {"model": model_path, **scores.as_dict()}
+    figures = {
+        "model": os.path.relpath(model_path, args.output_path),
+        "model_sha256": digest,
+        "time": time.strftime("%Y-%m-%d %H:%M"),
+        **scores.as_dict(),
+    }
+    draw_confusion(scores.confusion, table, os.path.join(folder, "confusion.png"))
     draw_examples(segmenter, dataset, figures["images"], folder)
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     checkpoint.write_text(os.path.join(folder, "scores.json"), text + "\n")
-    print_scores(figures, folder)
+    print_scores(figures, model_path, folder)
+    print(f"report: {write_report(args.output_path)}")
 
 
 def draw_examples(
@@ -138,16 +150,16 @@ def image_title(image: dict) -> str:
     )
 
 
-def print_scores(figures: dict, folder: str) -> None:
+def print_scores(figures: dict, model_path: str, folder: str) -> None:
     photo = figures["at_photo_size"]
     print(
-        f"{len(figures['images'])} test images, model {figures['model']}\n"
+        f"{len(figures['images'])} test images, model {model_path}\n"
         f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
         f"mean IoU {percent(figures['mean_iou'])} at the size the network works at\n"
         f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
         f"mean IoU {percent(photo['mean_iou'])} at the photos' own size\n\n"
         f"{score_table(figures)}\n\n"
-        f"scores.json, best.png, worst.png and each image in colours: {folder}"
+        f"scores.json, confusion.png, best.png, worst.png, each image in colours: {folder}"
     )
 
 

@@ -19,6 +19,7 @@ from errors import UserError, run_program
 from fcn_squeeze import FCN
 from inference import Segmenter
 from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
+from report import write_report
 from training import EpochFigures, EpochTable, Updater, Validation
 from training_pictures import Curves, ProgressPictures
 
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     prepare_output(args.output_path, config)
     trainer.run(show_loop_exception_msg=False)
     save_model(model, "final")(trainer)
+    write_report(args.output_path)
     print_success(trainer, arguments)
 
 
@@ -186,6 +188,7 @@ def print_success(
         f"          {model_path.format('final')} (the last epoch's)\n"
         f"  log     {os.path.join(trainer.out, 'log')}\n"
         f"  curves  {os.path.join(trainer.out, 'curves.png')}\n"
+        f"  report  {os.path.join(trainer.out, 'report.html')}\n"
         f"score it on the test images: {shlex.join(next_command)}"
     )
 

@@ -99,15 +99,11 @@ def draw_confusion(confusion: np.ndarray, table: LabelTable, path: str) -> None:
         table: the names.
         path: the picture to write (PNG).
     """
-    pixels = confusion.sum(axis=1)
-    present = np.flatnonzero(pixels)
-    shares = 100 * confusion[present] / pixels[present, None]
-    others = np.delete(shares, present, axis=1).sum(axis=1)
-    shares = shares[:, present]
+    present, shares = confusion_shares(confusion)
     names = [table.names[i] for i in present]
-    columns = [*names, "(other classes)"] if others.any() else names
-    if others.any():
-        shares = np.column_stack([shares, others])
+    columns = [*names, "(other classes)"]
+    if not shares[:, -1].any():
+        shares, columns = shares[:, :-1], names
     height, width = shares.shape
 
     margin = 0.4 + 0.085 * min(40, max(map(len, columns), default=0))
@@ -136,6 +132,20 @@ def draw_confusion(confusion: np.ndarray, table: LabelTable, path: str) -> None:
         "the % that were predicted as each class"
     )
     save_figure(figure, path)
+
+
+def confusion_shares(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a confusion matrix looks like without the classes absent from the truth.
+
+    Returns:
+        tuple: numbers of the n classes that occur in the truth; float64 (n, n + 1), of each
+        one's pixels the % predicted as each one, and in the last column as any other class.
+    """
+    pixels = confusion.sum(axis=1)
+    present = np.flatnonzero(pixels)
+    shares = 100 * confusion[present] / pixels[present, None]
+    others = np.delete(shares, present, axis=1).sum(axis=1)
+    return present, np.column_stack([shares[:, present], others])
 
 
 def _show_name(label) -> None:

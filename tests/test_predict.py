@@ -1,0 +1,220 @@
+"""Scoring and prediction as a user runs them, with an untrained network."""
+
+import json
+import os
+
+import chainer
+import cv2
+import numpy as np
+import pytest
+from conftest import COLORS
+from PIL import Image
+
+import checkpoint
+import predict
+from errors import UserError, run_program
+from fcn_squeeze import FCN
+from mini_batch_loader import DatasetPreProcessor
+
+NAMES = list(COLORS)
+TABLE = np.array(list(COLORS.values()), np.uint8)
+
+
+@pytest.fixture
+def scored_data(small_data):
+    """A data set whose test images are no multiple of 16, and weights of an untrained network."""
+    rng = np.random.default_rng(1)
+    for i, size in enumerate([(50, 70), (37, 45)]):
+        image = rng.integers(0, 256, (*size, 3), np.uint8)
+        small_data.write_pair(f"test_{i}.png", image, seed=i)
+    small_data.load()
+    np.random.seed(7)
+    small_data.model = FCN(3, 3)
+    checkpoint.save_npz(
+        str(small_data.folder / "result/model/fcn_best.npz"), small_data.model
+    )
+    small_data.predict_folder = small_data.folder / "result" / "predict"
+    return small_data
+
+
+def run(data, *arguments) -> int:
+    return predict.main(["--config", str(data.config_path), *map(str, arguments)])
+
+
+def read_rgb(path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def scores_of(data) -> dict:
+    return json.loads((data.predict_folder / "scores.json").read_text())
+
+
+def test_scores_are_those_of_one_confusion_matrix(scored_data):
+    assert run(scored_data) == 0
+    scores = scores_of(scored_data)
+    dataset = DatasetPreProcessor(chainer.global_config.user_test_args)
+    truths, predictions = [], []
+    for i in range(2):
+        image, truth = dataset[i]
+        with chainer.using_config("train", False):
+            h = scored_data.model.scores(image[None]).array[0]
+        truths.append(truth.ravel())
+        predictions.append(h.argmax(axis=0).ravel())
+    truth, prediction = np.concatenate(truths), np.concatenate(predictions)
+    assert scores["pixel_accuracy"] == pytest.approx((truth == prediction).mean())
+    ious = []
+    for number, entry in enumerate(scores["classes"]):
+        both = ((truth == number) & (prediction == number)).sum()
+        either = ((truth == number) | (prediction == number)).sum()
+        ious.append(both / either)
+        assert entry["name"] == NAMES[number]
+        assert entry["iou"] == pytest.approx(both / either)
+        assert entry["recall"] == pytest.approx(both / (truth == number).sum())
+        assert entry["pixels"] == (truth == number).sum()
+    assert scores["mean_iou"] == pytest.approx(np.mean(ious))
+
+
+def test_scores_at_photo_size_are_those_of_the_coloured_pictures(scored_data):
+    run(scored_data)
+    right = []
+    for i in range(2):
+        predicted = read_rgb(scored_data.predict_folder / f"test_{i}_color.png")
+        truth = read_rgb(scored_data.images / f"test_{i}_L.png")
+        assert predicted.shape == truth.shape
+        right.append((predicted == truth).all(axis=2).ravel())
+    accuracy = np.concatenate(right).mean()
+    found = scores_of(scored_data)["at_photo_size"]["pixel_accuracy"]
+    assert found == pytest.approx(accuracy)
+
+
+def test_printed_table_has_the_numbers_of_the_json(scored_data, capsys):
+    run(scored_data)
+    printed = capsys.readouterr().out
+    scores = scores_of(scored_data)
+    assert f"pixel accuracy {100 * scores['pixel_accuracy']:.1f} %" in printed
+    lines = [line.split() for line in printed.splitlines()]
+    table = [line for line in lines if line and line[0] in NAMES]
+    ranked = sorted(scores["classes"], key=lambda c: -c["iou"])
+    for line, entry in zip(table, ranked, strict=True):
+        assert line[0] == entry["name"]
+        figures = [f"{100 * entry[key]:.1f}" for key in ("iou", "recall", "precision")]
+        assert line[1:7:2] == figures
+        assert line[-1] == f"{entry['pixels']:,}"
+
+
+def test_scoring_draws_its_pictures_and_the_report(scored_data):
+    run(scored_data)
+    for name in ("confusion.png", "best.png", "worst.png"):
+        assert read_rgb(scored_data.predict_folder / name).std() > 0
+    assert (scored_data.folder / "result" / "report.html").is_file()
+
+
+def test_an_absent_class_is_null_in_the_json(scored_data):
+    for i in range(2):
+        path = scored_data.images / f"test_{i}_L.png"
+        label = read_rgb(path)
+        label[(label == TABLE[2]).all(axis=2)] = TABLE[0]
+        cv2.imwrite(str(path), label[..., ::-1])
+    run(scored_data)
+    entry = scores_of(scored_data)["classes"][2]
+    assert entry["iou"] is None
+    assert entry["pixels"] == 0
+
+
+def test_without_a_model_the_command_that_makes_one_is_named(small_data, capsys):
+    small_data.load()
+    with pytest.raises(SystemExit) as stop:
+        run_program(lambda: run(small_data))
+    assert stop.value.code == 2
+    assert (
+        f"python train.py --config {small_data.config_path}" in capsys.readouterr().err
+    )
+
+
+def test_a_missing_test_image_is_named_before_any_is_scored(scored_data):
+    (scored_data.images / "test_1.png").unlink()
+    with pytest.raises(UserError, match=r"test_1\.png: no such image file"):
+        run(scored_data)
+    assert not scored_data.predict_folder.exists()
+
+
+def test_class_numbers_and_colours_agree_with_the_network(scored_data):
+    photo = scored_data.images / "test_0.png"
+    assert run(scored_data, photo) == 0
+    folder = scored_data.predict_folder / "inputs"
+    classes = cv2.imread(str(folder / "test_0_classes.png"), cv2.IMREAD_UNCHANGED)
+    args = chainer.global_config.user_test_args
+    segmenter = predict.Segmenter(scored_data.model, args, chainer.get_device("@numpy"))
+    assert classes.dtype == np.uint8
+    assert np.array_equal(classes, segmenter.classes(read_rgb(photo)))
+    assert np.array_equal(read_rgb(folder / "test_0_color.png"), TABLE[classes])
+    overlay = read_rgb(folder / "test_0_overlay.png").astype(int)
+    half = (read_rgb(photo).astype(int) + TABLE[classes]) / 2
+    assert np.abs(overlay - half).max() <= 0.5
+
+
+def test_broken_files_are_named_and_the_rest_is_done(scored_data, tmp_path, capsys):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    colour = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
+    cv2.imwrite(str(folder / "colour.jpg"), colour)
+    cv2.imwrite(str(folder / "grey.png"), colour[..., 0])
+    cv2.imwrite(str(folder / "alpha.png"), np.dstack([colour, colour[..., :1]]))
+    cv2.imwrite(str(folder / "deep.png"), colour.astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "tiny.png"), colour[:2, :3])
+    Image.fromarray(colour).quantize(16).save(folder / "palette.png")
+    whole = (folder / "colour.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.png").write_text("no picture")
+    (folder / "empty.mp4").write_bytes(b"")
+    assert run(scored_data, folder) == 2
+    problems = capsys.readouterr().err
+    for name in ("cut.jpg", "text.png", "empty.mp4"):
+        assert f"error: {folder / name}: not a" in problems
+    results = scored_data.predict_folder / "inputs"
+    for name in ("colour", "grey", "alpha", "deep", "palette"):
+        assert read_rgb(results / f"{name}_overlay.png").shape == (30, 41, 3)
+    assert read_rgb(results / "tiny_classes.png").shape == (2, 3, 3)
+    assert not list(results.glob("cut*"))
+
+
+def test_a_photo_marked_as_turned_is_set_upright(scored_data, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    picture = Image.fromarray(np.zeros((20, 50, 3), np.uint8))
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    run(scored_data, tmp_path / "turned.jpg")
+    path = scored_data.predict_folder / "inputs" / "turned_overlay.png"
+    assert read_rgb(path).shape == (50, 20, 3)
+
+
+def test_a_grey_network_takes_colour_photos(scored_data, tmp_path):
+    scored_data.write_config(in_ch=1)
+    model = tmp_path / "grey.npz"
+    checkpoint.save_npz(str(model), FCN(3, 1))
+    photo = scored_data.images / "test_0.png"
+    assert run(scored_data, photo, "--model", model) == 0
+
+
+def test_a_video_keeps_its_frames_and_size(scored_data, tmp_path, capsys):
+    path = str(tmp_path / "clip.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 12, (50, 34))
+    for i in range(5):
+        writer.write(np.full((34, 50, 3), 40 * i, np.uint8))
+    writer.release()
+    assert run(scored_data, path) == 0
+    assert "5 frames" in capsys.readouterr().out
+    video = cv2.VideoCapture(
+        str(scored_data.predict_folder / "inputs" / "clip_overlay.mp4")
+    )
+    assert video.get(cv2.CAP_PROP_FPS) == 12
+    frames = []
+    while (frame := video.read())[0]:
+        frames.append(frame[1])
+    assert [frame.shape for frame in frames] == [(34, 50, 3)] * 5
+
+
+def test_no_temporary_file_is_left(scored_data):
+    run(scored_data, scored_data.images / "test_0.png")
+    names = [name for _, _, files in os.walk(scored_data.folder) for name in files]
+    assert not [name for name in names if ".tmp" in name]

@@ -14,7 +14,7 @@ from image_reader import as_channels
 from label_table import LabelTable
 
 # All lengths in pixels.
-_MIN_WIDTH, _MAX_WIDTH = 360, 640  # of a panel
+_MIN_WIDTH, _MAX_WIDTH, _MAX_HEIGHT = 360, 640, 960  # of a panel, where possible
 _GAP = 8
 _LINE = 24  # height of a line of text
 _READABLE_WIDTH = 1200  # of a sheet, at which text has its usual size
@@ -151,10 +151,11 @@ def _legend_entries(classes: set[int], table: LabelTable):
 
 
 def _to_panel(picture: np.ndarray) -> np.ndarray:
-    """Enlarged by a whole number, or shrunk, to a width between 360 and 640 where possible."""
+    """Enlarged by a whole number to a size that can be seen, or shrunk to one that fits."""
     height, width = picture.shape[:2]
-    if width > _MAX_WIDTH:
-        size = (_MAX_WIDTH, max(1, round(height * _MAX_WIDTH / width)))
+    shrink = min(_MAX_WIDTH / width, _MAX_HEIGHT / height)
+    if shrink < 1:
+        size = max(1, round(width * shrink)), max(1, round(height * shrink))
         return cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    factor = max(1, round(_MIN_WIDTH / width))
+    factor = max(1, round(min(_MIN_WIDTH / width, shrink)))
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -5,6 +5,7 @@ python visualizer.py result/a result/b
 
 import argparse
 import os
+import warnings
 
 import chainer_compat
 
@@ -231,7 +232,9 @@ def _differences(folders: list[str], configs: list[dict]) -> str:
 
 def save_figure(figure: Figure, path: str) -> None:
     """Write a figure as PNG, whole or not at all."""
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        # Names of classes that no installed font has are drawn as boxes; that is no news.
+        warnings.filterwarnings("ignore", message="Glyph")
         FigureCanvasAgg(figure).print_png(temporary)
 
 

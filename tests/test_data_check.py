@@ -1,0 +1,173 @@
+"""What data_check.py says about data that are right, and about data that are not."""
+
+import chainer
+import cv2
+import numpy as np
+import pytest
+from conftest import COLORS
+
+import data_check
+from data_check import check_datasets
+from errors import UserError
+from mini_batch_loader import DatasetPreProcessor
+
+TABLE = np.array(list(COLORS.values()), np.uint8)
+
+
+def run(data) -> int:
+    return data_check.main(["--config", str(data.config_path)])
+
+
+def paint(data, name: str, classes) -> None:
+    """Give an image of 48 x 32 pixels a label of these rows of the table."""
+    classes = np.broadcast_to(classes, (32, 48))
+    cv2.imwrite(str(data.images / f"{name}_L.png"), TABLE[classes][..., ::-1])
+
+
+def paint_all(data, classes) -> None:
+    for path in data.images.glob("*_L.png"):
+        paint(data, path.name.removesuffix("_L.png"), classes)
+
+
+def test_data_without_fault_pass(small_data, capsys):
+    assert run(small_data) == 0
+    output = capsys.readouterr()
+    assert "0 errors, 0 warnings" in output.out
+    assert output.err == ""
+
+
+def test_table_has_shares_of_pixels_and_numbers_of_images(small_data, capsys):
+    paint_all(small_data, np.arange(48) // 24)
+    paint(small_data, "val_0", 0)
+    run(small_data)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    # Half of each picture is sky; of the two of the validation, one is nothing but sky.
+    assert ["Sky", "50.00", "%", "5", "75.00", "%", "2", "50.00", "%", "2"] in lines
+    assert ["Road", "50.00", "%", "5", "25.00", "%", "1", "50.00", "%", "2"] in lines
+
+
+def test_samples_are_drawn_with_their_classes(small_data):
+    run(small_data)
+    sheet = cv2.imread(str(small_data.folder / "result" / "data_check.png"))[..., ::-1]
+    for color in TABLE:
+        assert (sheet == color).all(axis=2).sum() > 1000
+
+
+def test_all_unreadable_files_are_named(small_data, capsys):
+    (small_data.images / "train_0.png").write_text("no picture")
+    (small_data.images / "train_3_L.png").unlink()
+    (small_data.images / "test_1.png").unlink()
+    assert run(small_data) == 2
+    errors = capsys.readouterr().err
+    assert "train_0.png: not an image" in errors
+    assert "train_3_L.png: no such label" in errors
+    assert "test_1.png: no such image" in errors
+
+
+def test_unknown_colours_are_counted_over_the_list(small_data, capsys):
+    for name, pixels in (("train_0", 3), ("train_1", 4)):
+        path = str(small_data.images / f"{name}_L.png")
+        label = cv2.imread(path)
+        label[0, :pixels] = (3, 2, 1)  # B, G, R
+        cv2.imwrite(path, label)
+    assert run(small_data) == 2
+    errors = capsys.readouterr().err
+    assert "train_0_L.png: the colour 1,2,3 of 3 pixels" in errors
+    assert "train list: colours of no class: 1,2,3 (7 pixels)" in errors
+
+
+def test_a_missing_list_does_not_hide_what_is_wrong_with_the_others(small_data, capsys):
+    (small_data.folder / "val_pointer").unlink()
+    (small_data.images / "test_0.png").unlink()
+    assert run(small_data) == 2
+    errors = capsys.readouterr().err
+    assert "val_image_pointer: cannot read" in errors
+    assert "test_0.png: no such image" in errors
+
+
+def test_a_class_that_is_never_trained_is_a_warning(small_data, capsys):
+    paint_all(small_data, np.arange(48) // 24)
+    paint(small_data, "test_0", 2)
+    assert run(small_data) == 0
+    assert "the test list has pixels of Car" in capsys.readouterr().out
+
+
+def test_a_class_in_no_label_is_a_warning(small_data, capsys):
+    paint_all(small_data, np.arange(48) // 24)
+    assert run(small_data) == 0
+    assert "in the label table but in no label: Car" in capsys.readouterr().out
+
+
+def test_one_class_nearly_everywhere_is_a_warning(small_data, capsys):
+    paint_all(small_data, 1)
+    paint(small_data, "train_0", np.arange(48) // 24)
+    run(small_data)
+    output = capsys.readouterr().out
+    assert "100.0% of the pixels of the val list are Road" in output
+    assert "of the train list are" not in output  # 90 % are
+
+
+def test_an_unusual_size_is_a_warning_in_the_test_list(small_data, capsys):
+    small_data.write_pair("test_0.png", np.zeros((64, 80, 3), np.uint8))
+    assert run(small_data) == 0
+    expected = "8 images are 48 x 32 pixels, but not test_0.png (80 x 64)"
+    assert expected in capsys.readouterr().out
+
+
+def test_mixed_sizes_in_the_training_list_are_an_error(small_data, capsys):
+    small_data.write_pair("train_4.png", np.zeros((64, 80, 3), np.uint8))
+    assert run(small_data) == 2
+    assert "images of different sizes cannot share a batch" in capsys.readouterr().err
+
+
+def test_a_file_in_two_lists_is_a_warning(small_data, capsys):
+    (small_data.folder / "test_pointer").write_text(
+        "train_1.png\ntest_0.png\ntest_0.png"
+    )
+    assert run(small_data) == 0
+    output = capsys.readouterr().out
+    assert "both in the train and in the test list: train_1.png" in output
+    assert "more than once in the test list: test_0.png" in output
+
+
+def test_too_small_an_image_is_an_error(small_data, capsys):
+    small_data.write_config(image_scale=0.25)
+    assert run(small_data) == 2
+    assert "smaller than user_multiple" in capsys.readouterr().err
+
+
+def lists_of(data) -> dict[str, DatasetPreProcessor]:
+    data.load()
+    return {
+        "train": DatasetPreProcessor(chainer.global_config.user_train_args),
+        "val": DatasetPreProcessor(chainer.global_config.user_val_args),
+    }
+
+
+def test_short_form_sums_up_what_will_be_trained_on(small_data):
+    paint_all(small_data, np.arange(48) // 36)
+    text = check_datasets(lists_of(small_data))
+    assert "train 5 images, val 2 images, 48 x 32 pixels for the network" in text
+    assert "classes: Sky 75.0 %, Road 25.0 %" in text
+
+
+def test_short_form_reads_a_bounded_number_of_pairs(small_data, monkeypatch):
+    monkeypatch.setattr(data_check, "_MAX_READ", 2)
+    (small_data.images / "train_1.png").write_text("no picture")  # 0 and 3 are read
+    text = check_datasets(lists_of(small_data))
+    assert "(in 4 labels of them)" in text
+
+
+def test_short_form_stops_at_the_first_fault(small_data):
+    (small_data.images / "train_1.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"train_1\.png: not an image"):
+        check_datasets(lists_of(small_data))
+
+
+def test_short_form_notices_a_missing_file_among_those_it_does_not_read(
+    small_data, monkeypatch
+):
+    monkeypatch.setattr(data_check, "_MAX_READ", 1)
+    (small_data.images / "train_4_L.png").unlink()
+    with pytest.raises(UserError, match=r"train_4_L\.png: no such label"):
+        check_datasets(lists_of(small_data))

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from types import SimpleNamespace
@@ -82,9 +83,12 @@ def restore_segmenter(args: SimpleNamespace, arguments) -> Segmenter:
     if arguments.model is None:
         arguments.model = args.model_path.format(args.model_version)
         if not os.path.isfile(arguments.model):
+            command = ["python", "train.py", "--config", arguments.config]
+            for override in arguments.set:
+                command += ["--set", override]
             raise UserError(
                 f"there is no trained model {arguments.model} yet; "
-                f"train one with: python train.py --config {arguments.config}"
+                f"train one with: {shlex.join(command)}"
             )
     device = choose_device(args.gpu)
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated)

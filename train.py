@@ -73,10 +73,10 @@ def main(argv: list[str] | None = None) -> None:
     if sys.stdout.isatty():
         trainer.extend(extensions.ProgressBar(update_interval=1))
 
-    # Every few epochs: what the model makes of a few validation images
+    # At the start and every few epochs: what the model makes of a few validation images
     every_few_epochs = (args.training_params.snapshot_epochs, "epoch")
     progress = ProgressPictures(Segmenter(model, args, device), val_mini_batch_loader)
-    trainer.extend(progress, trigger=every_few_epochs)
+    trainer.extend(progress, trigger=every_few_epochs, call_before_training=True)
 
     # Models: every few epochs, and the best so far; snapshots to go on from
     best_so_far = triggers.MaxValueTrigger("validation/main/miou")

@@ -73,7 +73,7 @@ class ProgressPictures(extension.Extension):
         ]
         panels.draw_rows(
             os.path.join(trainer.out, "progress", f"epoch_{epoch:04d}.png"),
-            f"Validation images after epoch {epoch}",
+            f"Validation images {f'after epoch {epoch}' if epoch else 'before training'}",
             panels.HEADINGS,
             rows,
             self._dataset.args.label_table,

@@ -145,8 +145,12 @@ def font_path(text: str, bold: bool = False) -> str:
 def _covering_font(usual: str, characters: frozenset[int]) -> str:
     if characters <= _characters(usual):
         return usual
-    installed = sorted({font.fname for font in font_manager.fontManager.ttflist})
-    return next((f for f in installed if characters <= _characters(f)), usual)
+    return next((f for f in _installed() if characters <= _characters(f)), usual)
+
+
+@cache
+def _installed() -> list[str]:
+    return sorted(font_manager.findSystemFonts())
 
 
 @cache

@@ -28,7 +28,10 @@ class ImageNormalizer:
         # Rounding leaves a constant channel of float32 values a deviation of about 1e-7 of them.
         constant = deviation <= 1e-6 * np.abs(mean)
         gain = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
-        return ((image - mean) * gain).astype(np.float32)
+        # In place: a photo of 80 megapixels would take 4 GB of float64 in between.
+        image -= mean
+        image *= gain
+        return image
 
     def LCN(self, image: np.ndarray) -> np.ndarray:
         """Local contrast normalisation, each channel by itself (Jarrett et al. 2009).

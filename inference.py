@@ -103,14 +103,15 @@ class Segmenter:
         if height <= tile and width <= tile:
             return self.scores(x)
         rows = slice(max(top - margin, 0), min(top + tile + margin, height))
-        parts = []
+        kept = slice(top - rows.start, min(top + tile + 1, height) - rows.start)
+        strip = np.empty((self.n_class, kept.stop - kept.start, width), np.float32)
         for left in range(0, width, tile):
+            right = min(left + tile, width)
             start = max(left - margin, 0)
-            window = x[:, rows, start : min(left + tile + margin, width)]
+            window = x[:, rows, start : min(right + margin, width)]
             scores = self.scores(np.ascontiguousarray(window))
-            kept = np.s_[top - rows.start : top - rows.start + tile + 1]
-            parts.append(scores[:, kept, left - start : left - start + tile])
-        return np.concatenate(parts, axis=2)
+            strip[:, :, left:right] = scores[:, kept, left - start : right - start]
+        return strip
 
 
 def _neighbours(size: int, source: int):

@@ -63,7 +63,12 @@ class LabelTable:
 
     def colors_of_classes(self, classes: np.ndarray) -> np.ndarray:
         """Picture of class numbers: int (H, W) in [-1, n_class) -> uint8 (H, W, 3) RGB; -1 black."""
-        return np.concatenate([self.colors, np.zeros((1, 3), np.uint8)])[classes]
+        colors = np.concatenate([self.colors, np.zeros((1, 3), np.uint8)])
+        picture = np.empty((*classes.shape, 3), np.uint8)
+        # Line by line: NumPy makes 8 bytes of each index, more than a huge photo itself takes.
+        for line, numbers in zip(picture, classes, strict=True):
+            np.take(colors, numbers, axis=0, out=line, mode="wrap")
+        return picture
 
     def hide_ignored(self, classes: np.ndarray) -> np.ndarray:
         """Class numbers with those of ignored classes replaced by -1; same shape, int16."""

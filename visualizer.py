@@ -80,7 +80,7 @@ def _curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
-    rate_axes.yaxis.set_major_locator(MaxNLocator(3))
+    rate_axes.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
     rate_axes.ticklabel_format(axis="y", scilimits=(-2, 3))
     return figure, loss_axes, iou_axes, rate_axes
 

@@ -139,8 +139,12 @@ def main(argv: list[str] | None = None) -> int:
     path = os.path.join(args.output_path, "data_check.png")
     if draw_samples(summaries, path, args.label_table):
         print(f"samples as the network sees them: {path}")
-    print(f"{len(errors)} errors, {len(warnings)} warnings")
+    print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
     return 2 if errors else 0
+
+
+def _count(sentences: list[str], what: str) -> str:
+    return f"{len(sentences)} {what}{'' if len(sentences) == 1 else 's'}"
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -52,7 +52,7 @@ class Curves(extension.Extension):
 
 
 class ProgressPictures(extension.Extension):
-    """Draws ``progress/epoch_0005.png``: the same few validation images each time.
+    """Draws ``progress/epoch_0005.png``: the same few validation images each time, and at the end.
 
     Args:
         segmenter (Segmenter): the model in training.
@@ -64,9 +64,18 @@ class ProgressPictures(extension.Extension):
         self._dataset = dataset
         spread = np.linspace(0, len(dataset) - 1, min(_SHOWN, len(dataset)))
         self._indices = [int(i) for i in spread]
+        self._trainer = None
+        self._drawn_epoch = None
+
+    def finalize(self) -> None:
+        # Not in the middle of an epoch, where an interrupted training stops.
+        updater = self._trainer.updater if self._trainer else None
+        if updater and updater.is_new_epoch and updater.epoch != self._drawn_epoch:
+            self(self._trainer)
 
     def __call__(self, trainer) -> None:
-        epoch = trainer.updater.epoch
+        self._trainer = trainer
+        epoch = self._drawn_epoch = trainer.updater.epoch
         rows = [
             example_row(self._segmenter, self._dataset, i, self._dataset.names[i])
             for i in self._indices

@@ -178,10 +178,8 @@ def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -
             print(f"{item.path}: its results are called {item.target}_...")
     for item in progress_bar(inputs, len(inputs), "input"):
         try:
-            if item.is_video:
-                apply_to_video(segmenter, item, args.label_table)
-            else:
-                found |= apply_to_photo(segmenter, item, args.label_table)
+            apply = apply_to_video if item.is_video else apply_to_photo
+            found |= apply(segmenter, item, args.label_table)
         except UserError as error:
             problems.append(str(error))
             print_problem(str(error))
@@ -189,13 +187,14 @@ def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -
         path = os.path.join(folder, "legend.png")
         panels.draw_legend(path, found, args.label_table)
         print(
-            f"of each photo, in {folder}:\n"
-            "  NAME_overlay.png  the classes' colours over the photo; legend.png names them\n"
+            f"in {folder}:\n"
+            "  NAME_overlay.png  the colours of the classes over a photo (a video: .mp4)\n"
             "  NAME_color.png    the colours alone\n"
-            "  NAME_classes.png  the number of each pixel's class"
+            "  NAME_classes.png  the number of each pixel's class\n"
+            "  legend.png        which colour is which class"
         )
     if problems:
-        print(f"could not be used: {len(problems)}; the reasons are above")
+        print(f"{len(problems)} could not be used; the reasons are above")
     return 2 if problems else 0
 
 
@@ -210,10 +209,12 @@ def apply_to_photo(segmenter: Segmenter, item: Input, table: LabelTable) -> set[
     return set(np.unique(classes).tolist())
 
 
-def apply_to_video(segmenter: Segmenter, item: Input, table: LabelTable) -> None:
+def apply_to_video(segmenter: Segmenter, item: Input, table: LabelTable) -> set[int]:
+    """Write an overlay of a video; gives the classes found in it."""
     target = f"{item.target}_overlay.mp4"
-    frames, rate = draw_overlay_video(segmenter, item.path, target, table)
+    frames, rate, found = draw_overlay_video(segmenter, item.path, target, table)
     tqdm.write(f"{item.path}: {frames} frames, {rate:.1f} a second -> {target}")
+    return found
 
 
 def print_problem(problem: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 import panels
@@ -15,13 +16,16 @@ from image_reader import as_channels
 from inference import Segmenter
 from label_table import LabelTable
 
+# FFmpeg's own words on a broken file, which are for programmers; ours follow.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 _CODEC = "mp4v"  # the one that OpenCV's wheels can write and most players can read
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
 
 
 def draw_overlay_video(
     segmenter: Segmenter, path: str, target: str, table: LabelTable
-) -> tuple[int, float]:
+) -> tuple[int, float, set[int]]:
     """Write a copy of a video with the classes drawn over it, without sound.
 
     One frame is in memory at a time.
@@ -33,7 +37,7 @@ def draw_overlay_video(
         table: the colours.
 
     Returns:
-        tuple: number of frames, and how many were done a second.
+        tuple: number of frames, how many were done a second, and the classes found.
 
     Raises:
         UserError: no frame of the video can be read, or the target cannot be written.
@@ -48,7 +52,7 @@ def draw_overlay_video(
         height, width = (side - side % 2 or side for side in frame.shape[:2])
         rate = video.get(cv2.CAP_PROP_FPS)
         total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        start, count = time.monotonic(), 0
+        start, count, classes = time.monotonic(), 0, set()
         with (
             whole_file(target) as temporary,
             _writer(temporary, rate, width, height) as writer,
@@ -61,21 +65,23 @@ def draw_overlay_video(
             ) as bar,
         ):
             while found:
-                writer.write(_overlay_frame(segmenter, frame, table)[:height, :width])
+                drawn, found_classes = _overlay_frame(segmenter, frame, table)
+                writer.write(drawn[:height, :width])
+                classes |= found_classes
                 count += 1
                 bar.update()
                 found, frame = video.read()
-        return count, count / max(time.monotonic() - start, 1e-9)
+        return count, count / max(time.monotonic() - start, 1e-9), classes
     finally:
         video.release()
 
 
 def _overlay_frame(segmenter: Segmenter, frame, table: LabelTable):
-    """BGR in, BGR out."""
+    """BGR in, BGR out, and the classes in it."""
     photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
     drawn = panels.overlay(photo, table.colors_of_classes(classes))
-    return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+    return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), set(np.unique(classes).tolist())
 
 
 @contextmanager

@@ -111,6 +111,11 @@ def score_model(segmenter: Segmenter, args, model_path: str, folder: str) -> Non
         scores.add(image)
         colors = table.colors_of_classes(image.photo_classes)
         write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
+    if not scores.confusion.any():
+        raise UserError(
+            f"test_image_pointer: no image of {args.image_pointer_path} has a labelled pixel; "
+            "compare the labels with ignore_labels"
+        )
     figures = {
         "model": os.path.relpath(model_path, args.output_path),
         "model_sha256": digest,

@@ -138,6 +138,15 @@ def test_a_missing_test_image_is_named_before_any_is_scored(scored_data):
     assert not scored_data.predict_folder.exists()
 
 
+def test_test_images_without_any_label_are_an_error(scored_data):
+    for i in range(2):
+        path = str(scored_data.images / f"test_{i}_L.png")
+        cv2.imwrite(path, np.full_like(cv2.imread(path), TABLE[0][::-1]))
+    scored_data.write_config(ignore_labels=["Sky"])
+    with pytest.raises(UserError, match="has a labelled pixel"):
+        run(scored_data)
+
+
 def test_class_numbers_and_colours_agree_with_the_network(scored_data):
     photo = scored_data.images / "test_0.png"
     assert run(scored_data, photo) == 0

@@ -9,6 +9,7 @@ depends on who runs it, the results are the same bytes for any number of workers
 import bisect
 import collections
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -165,12 +166,10 @@ class _Owner:
 
 def empty(shape: tuple[int, ...], dtype) -> np.ndarray:
     """Like ``numpy.empty``, C-contiguous, from memory that dead arrays have given back."""
-    dtype = np.dtype(dtype)
-    count = int(np.prod(shape))
-    size = max(count * dtype.itemsize, 1)
-    # Whole pages for the large, so that nearly equal sizes share their blocks.
-    block = np.asarray(_Owner(-(-size // 4096) * 4096))
-    return block[: count * dtype.itemsize].view(dtype).reshape(shape)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    # Whole pages, so that nearly equal sizes share their blocks.
+    owner = _Owner(max(-(-size // 4096), 1) * 4096)
+    return np.ndarray(shape, dtype, np.asarray(owner))
 
 
 def zeros(shape: tuple[int, ...], dtype) -> np.ndarray:

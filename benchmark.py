@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> None:
         asked = {name: Contender(name, args, weights) for name in names}
         measure(asked, args.repeats)
     ours = asked["this project"]
-    print(machine(asked, args), table(asked), evaluator_line(ours), sep="\n\n")
+    print(machine(asked, args), table(asked), sep="\n\n")
+    print("", side_table(ours), sep="\n")
     if args.layers:
         print("", layer_table(ours.ask("layers"), ours.peak(), args.batch), sep="\n")
     for contender in asked.values():
@@ -139,9 +140,13 @@ def machine(asked: dict[str, Contender], args: argparse.Namespace) -> str:
     )
 
 
-def spread(values: list[float]) -> str:
+def spread(values: list[float], digits: int = 1) -> str:
     """Median (fastest to slowest)."""
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+    middle, low, high = (
+        f"{value:.{digits}f}"
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} ({low} to {high})"
 
 
 def table(asked: dict[str, Contender]) -> str:
@@ -171,11 +176,28 @@ def table(asked: dict[str, Contender]) -> str:
     return "\n".join(rows)
 
 
-def evaluator_line(ours: Contender) -> str:
-    """The evaluator's share of the step it is a part of."""
+def evaluator_row(ours: Contender) -> list[str]:
+    """The evaluator, which is a part of the step."""
     values = ours.milliseconds("evaluator")
     share = statistics.median(values) / statistics.median(ours.milliseconds("step"))
-    return f"Evaluator: {spread(values)} ms an image, {share:.1%} of the training step."
+    return ["evaluator, ms an image", spread(values), f"{share:.1%} of a training step"]
+
+
+def side_table(ours: Contender) -> str:
+    """Evaluator and loader, as Markdown."""
+    seconds = ours.ask("loader")
+    read, cached = ([1000 * s for s in seconds[key]] for key in ("read", "cached"))
+    epochs = [a / b for a, b in zip(seconds["epochs"], seconds["steps"])]
+    rows = [
+        evaluator_row(ours),
+        ["loader: read, scale, normalise, flip a 960 x 720 PNG, ms", spread(read), ""],
+        ["loader: an image read before, ms", spread(cached), ""],
+        ["epoch (images read before) / its training steps", spread(epochs, 2), ""],
+    ]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(
+        ["| | median (fastest to slowest) | |", "| --- " * 3 + "|", *lines]
+    )
 
 
 def layer_table(layers: list[tuple], peak: float, batch: int) -> str:

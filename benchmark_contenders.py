@@ -14,6 +14,7 @@ import chainer
 import numpy as np
 import threadpoolctl
 
+import benchmark_loader
 import fcn_squeeze
 
 PRODUCT_SIZE = 2048
@@ -111,6 +112,10 @@ class ThisProject:
     def evaluator(self) -> float:
         """The evaluator alone, on the scores of the last step; it is a part of step()."""
         return seconds(lambda: self.model.evaluator.preparation(self.model.h, self.t))
+
+    def loader(self) -> dict:
+        """Seconds of the loader: see benchmark_loader.measure()."""
+        return benchmark_loader.measure(len(self.x))
 
     def layers(self) -> list[tuple]:
         """(name, ((forward seconds, FLOP an image), (backward seconds, FLOP)))."""
@@ -214,7 +219,10 @@ def _machine() -> str:
             )
     except (OSError, StopIteration):
         pass
-    blas = [i for i in threadpoolctl.threadpool_info() if i["user_api"] == "blas"]
+    libraries = threadpoolctl.threadpool_info()
+    blas = [
+        i for i in libraries if i["user_api"] == "blas" and "cv2" not in i["filepath"]
+    ]
     kind = ", ".join(
         f"{i['internal_api']} {i['version']} ({i.get('architecture', 'unknown')} kernels)"
         for i in blas

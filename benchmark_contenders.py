@@ -97,6 +97,7 @@ class ThisProject:
         return seconds(lambda: self.optimizer.update(self.model, self.x, self.t))
 
     def forward(self) -> float:
+        self.model.loss = self.model.h = None  # the last step's graph
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
             return seconds(lambda: self.model.scores(self.x))
 
@@ -110,7 +111,9 @@ class ThisProject:
         return min(seconds(lambda: np.matmul(a, a, out=out)) for _ in range(5))
 
     def evaluator(self) -> float:
-        """The evaluator alone, on the scores of the last step; it is a part of step()."""
+        """The evaluator alone, which is a part of step()."""
+        with chainer.no_backprop_mode():
+            self.model(self.x, self.t)
         return seconds(lambda: self.model.evaluator.preparation(self.model.h, self.t))
 
     def loader(self) -> dict:

@@ -20,6 +20,7 @@ from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from chainer.utils import conv
 
 import cpu_convolution
+import cpu_deconvolution
 import cpu_layers
 
 __all__ = [
@@ -78,18 +79,21 @@ class _Convolution2D(Convolution2DFunction):
         window = None if _double_backprop() else self._window(x, W)
         if window is None or not _covered(gy, x):
             return super().backward(indexes, grad_outputs)
-        gy = _by_image(gy)
-        gx, gw = cpu_convolution.convolve_backward(
-            _by_image(x), W, gy, window, 0 in indexes, 1 in indexes
+        gradients = cpu_convolution.convolve_backward(
+            _by_image(x), W, _by_image(gy), window, _needs(indexes)
         )
-        return _gradients(indexes, gx, gw, gy)
+        return _variables(gradients)
 
 
-def _gradients(indexes, gx, gw, gy):
-    """The gradients wanted, as variables: of x, W and, from ``gy``, b."""
-    gb = cpu_convolution.bias_gradient(gy) if 2 in indexes else None
+def _needs(indexes) -> cpu_convolution.Needs:
+    """Which of the gradients of x, W and b are wanted."""
+    return cpu_convolution.Needs(*(i in indexes for i in range(3)))
+
+
+def _variables(gradients) -> list[chainer.Variable]:
+    """The gradients that are there, as variables."""
     return [
-        chainer.Variable(g, requires_grad=False) for g in (gx, gw, gb) if g is not None
+        chainer.Variable(g, requires_grad=False) for g in gradients if g is not None
     ]
 
 
@@ -109,7 +113,7 @@ class _Deconvolution2D(Deconvolution2DFunction):
         if any(layout is not None for layout in self.input_layouts):
             return None
         self._calc_out_size(x.shape, W.shape)
-        return cpu_convolution.Interleave(
+        return cpu_deconvolution.Interleave(
             (self.sy, self.sx), (self.ph, self.pw), (self.outh, self.outw)
         )
 
@@ -120,7 +124,7 @@ class _Deconvolution2D(Deconvolution2DFunction):
             return super().forward_cpu(inputs)
         self.retain_inputs((0, 1))
         bias = b[0] if b else None
-        return (cpu_convolution.deconvolve(_by_image(x), W, bias, form),)
+        return (cpu_deconvolution.deconvolve(_by_image(x), W, bias, form),)
 
     def backward(self, indexes, grad_outputs):
         x, W = (v.array for v in self.get_retained_inputs())
@@ -128,11 +132,10 @@ class _Deconvolution2D(Deconvolution2DFunction):
         form = None if _double_backprop() else self._form(x, W)
         if form is None or not _covered(gy, x):
             return super().backward(indexes, grad_outputs)
-        gy = _by_image(gy)
-        gx, gw = cpu_convolution.deconvolve_backward(
-            _by_image(x), W, gy, form, 0 in indexes, 1 in indexes
+        gradients = cpu_deconvolution.deconvolve_backward(
+            _by_image(x), W, _by_image(gy), form, _needs(indexes)
         )
-        return _gradients(indexes, gx, gw, gy)
+        return _variables(gradients)
 
 
 def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None, **kwargs):

@@ -1,0 +1,144 @@
+"""Convolution with four taps in a row by half of the multiplications.
+
+Called by ``cpu_deconvolution``: the last layer, a 16x16 kernel of stride 4, is half of the
+network's arithmetic, and four taps in each direction. Three neighbouring outputs of four taps
+are 12 multiplications, or by polynomial interpolation at six points 6 (Winograd, *Arithmetic
+Complexity of Computations*, 1980; Lavin and Gray, arXiv:1509.09308). Along the columns only:
+in both directions the products are so small that the transforms cost what they save.
+"""
+
+import numpy as np
+
+import cpu_convolution
+import cpu_threads
+
+TAPS, TILE, POINTS = 4, 3, 6
+
+# Evaluation at 0, 1, -1, 2, -2 and infinity: outputs = A ((G taps) * (B inputs)).
+A = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 1]],
+    np.float64,
+)
+B = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float64,
+)
+G = (
+    np.array(
+        [
+            [6, 0, 0, 0],
+            [-4, -4, -4, -4],
+            [-4, 4, -4, 4],
+            [1, 2, 4, 8],
+            [1, -2, 4, -8],
+            [0, 0, 0, 24],
+        ],
+        np.float64,
+    )
+    / 24
+)
+
+
+class Patches(cpu_convolution.Patches):
+    """Patches of a window of four columns, stride 1, transformed; three outputs a column.
+
+    The arrays are those of ``cpu_convolution`` with the point as a first axis, a row of the
+    window instead of each of its places, and a third of the columns.
+    """
+
+    tile = TILE
+
+    def __init__(self, window: cpu_convolution.Window) -> None:
+        height, width = window.out
+        self.tiles = -(-width // TILE)
+        super().__init__(window._replace(out=(height, self.tiles * TILE)))
+
+    def weights(self, matrix: np.ndarray) -> np.ndarray:
+        """Weights (M, C * kh * 4) as (6, M, C * kh)."""
+        taps = matrix.reshape(-1, TAPS)
+        points = G.astype(matrix.dtype) @ taps.T
+        return points.reshape(POINTS, len(matrix), -1)
+
+    def weight_gradients(self, gw: np.ndarray) -> np.ndarray:
+        """The gradient of ``weights``' argument."""
+        taps = gw.reshape(POINTS, -1).T @ G.astype(gw.dtype)
+        return taps.reshape(gw.shape[1], -1)
+
+    def columns(self, image: np.ndarray, top: int, bottom: int) -> np.ndarray:
+        """Patches (6, C * kh, (bottom - top) * tiles)."""
+        padded = cpu_convolution.padded_strip(image, self.window, top, bottom)
+        points = _transform(B, _tiles(padded, self.tiles))
+        p, c, y, x = points.strides
+        rows, kernel = bottom - top, self.window.kernel[0]
+        patches = np.ndarray(
+            (POINTS, len(image), kernel, rows, self.tiles),
+            image.dtype,
+            points,
+            strides=(p, c, y, y, x),
+        )
+        result = cpu_threads.empty(patches.shape, image.dtype)
+        result[...] = patches
+        return result.reshape(POINTS, -1, rows * self.tiles)
+
+    def outputs(self, cols: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Outputs (3, columns, M)."""
+        size = POINTS, cols.shape[2], weights.shape[1]
+        products = cpu_threads.empty(size, cols.dtype)
+        np.matmul(cols.swapaxes(1, 2), weights.swapaxes(1, 2), out=products)
+        return _transform(A, products)
+
+    def output_gradients(self, phases: np.ndarray) -> np.ndarray:
+        """The output's gradient (3, columns, M) as (6, M, columns)."""
+        return _transform(A.T, phases).swapaxes(1, 2)
+
+    def sums(self, out_gradient: np.ndarray) -> np.ndarray:
+        # At the point 1 the three outputs of a tile are added up.
+        return out_gradient[1].sum(axis=1)
+
+    def image_gradient(self, gx: np.ndarray) -> "ImageGradient":
+        return ImageGradient(gx, self.window, self.tiles)
+
+
+class ImageGradient(cpu_convolution.ImageGradient):
+    """Collects the gradient of one image's maps, strip by strip."""
+
+    def __init__(self, gx: np.ndarray, window, tiles: int) -> None:
+        super().__init__(gx, window)
+        self.tiles = tiles
+
+    def add(self, weights, out_gradient, top: int, bottom: int) -> None:
+        kernel, rows = self.window.kernel[0], bottom - top
+        size = POINTS, weights.shape[1], rows * self.tiles
+        cols = cpu_threads.empty(size, self.gx.dtype)
+        np.matmul(weights, out_gradient, out=cols)
+        cols = cols.reshape(POINTS, len(self.gx), kernel, rows, self.tiles)
+        shape = POINTS, len(self.gx), rows + kernel - 1, self.tiles
+        points = cpu_threads.zeros(shape, self.gx.dtype)
+        for i in range(kernel):
+            points[:, :, i : i + rows] += cols[:, :, i]
+        tiles = _tiles(self.padded[:, top : top + shape[2]], self.tiles)
+        for tile, gradient in zip(tiles, _transform(B.T, points)):
+            tile += gradient
+
+
+def _tiles(padded: np.ndarray, tiles: int) -> np.ndarray:
+    """View maps (C, rows, columns) as the six inputs of each tile, (6, C, rows, tiles)."""
+    c, y, x = padded.strides
+    shape = POINTS, *padded.shape[:2], tiles
+    return np.lib.stride_tricks.as_strided(padded, shape, (x, c, y, TILE * x))
+
+
+def _transform(matrix: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """Multiply along the first axis. A product: as fast as additions by hand."""
+    size = len(matrix), *array.shape[1:]
+    result = cpu_threads.empty(size, array.dtype)
+    flat = np.ascontiguousarray(array).reshape(len(array), -1)
+    np.matmul(matrix.astype(array.dtype), flat, out=result.reshape(len(matrix), -1))
+    return result

@@ -58,6 +58,7 @@ class Patches:
     """
 
     tile = 1  # neighbouring outputs that one column is for
+    points = 1  # products of that column
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -145,16 +146,17 @@ def _cut(length: int, count: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _strips(window: Window, weights: int, itemsize: int) -> int:
-    """Into how many strips to cut an output whose matrix of weights has rows + columns."""
-    size = weights * window.out[0] * window.out[1] * itemsize
-    return -(-size // STRIP_BYTES)
+def _strips(patches: Patches, matrix: np.ndarray) -> int:
+    """Into how many strips to cut an output, so that each holds ``STRIP_BYTES`` or less."""
+    height, width = patches.window.out
+    columns = height * width // patches.tile * patches.points
+    return -(-columns * sum(matrix.shape[-2:]) * matrix.itemsize // STRIP_BYTES)
 
 
-def forward_tasks(images: int, window: Window, matrix: np.ndarray) -> list[tuple]:
+def forward_tasks(images: int, patches: Patches, matrix: np.ndarray) -> list[tuple]:
     """The (image, (top, bottom)) of all strips."""
-    count = _strips(window, sum(matrix.shape[-2:]), matrix.itemsize)
-    cut = _cut(window.out[0], max(count, -(-TASKS // images)))
+    count = max(_strips(patches, matrix), -(-TASKS // images))
+    cut = _cut(patches.window.out[0], count)
     return [(n, rows) for n in range(images) for rows in cut]
 
 
@@ -172,7 +174,7 @@ def convolve(x, weight, bias, window: Window) -> np.ndarray:
         if bias is not None:
             part += bias[:, None]
 
-    cpu_threads.parallel(strip, forward_tasks(len(x), window, matrix))
+    cpu_threads.parallel(strip, forward_tasks(len(x), patches, matrix))
     return y
 
 
@@ -203,9 +205,9 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
         gradient: Called with (image, top, bottom), returns the output's gradient in these
             rows, (..., M, columns).
     """
-    channels, window = x.shape[1], patches.window
+    channels = x.shape[1]
     taps = matrix.shape[-1] // channels
-    cut = _cut(window.out[0], _strips(window, sum(matrix.shape[-2:]), x.itemsize))
+    cut = _cut(patches.window.out[0], _strips(patches, matrix))
     groups = [range(*part) for part in _cut(len(x), GROUPS)]
     # A few images are cut into blocks of maps, each with its own part of the gradients.
     blocks = _cut(channels, -(-TASKS // len(x)))

@@ -119,7 +119,7 @@ def deconvolve(x, weight, bias, form: Interleave) -> np.ndarray:
         else:
             np.add(canvas[inside], bias[:, None, None], out=y[n][target])
 
-    cpu_threads.parallel(strip, forward_tasks(len(x), patches.window, matrix))
+    cpu_threads.parallel(strip, forward_tasks(len(x), patches, matrix))
     return y
 
 

@@ -53,7 +53,7 @@ class Patches(cpu_convolution.Patches):
     window instead of each of its places, and a third of the columns.
     """
 
-    tile = TILE
+    tile, points = TILE, POINTS
 
     def __init__(self, window: cpu_convolution.Window) -> None:
         height, width = window.out
@@ -63,13 +63,25 @@ class Patches(cpu_convolution.Patches):
     def weights(self, matrix: np.ndarray) -> np.ndarray:
         """Weights (M, C * kh * 4) as (6, M, C * kh)."""
         taps = matrix.reshape(-1, TAPS)
-        points = G.astype(matrix.dtype) @ taps.T
-        return points.reshape(POINTS, len(matrix), -1)
+        result = np.empty((POINTS, len(taps)), matrix.dtype)
+
+        def point(i: int) -> None:
+            np.matmul(taps, G[i].astype(matrix.dtype), out=result[i])
+
+        # As tasks, because BLAS's own threads, once woken, spin beside ours for a while.
+        cpu_threads.parallel(point, range(POINTS))
+        return result.reshape(POINTS, len(matrix), -1)
 
     def weight_gradients(self, gw: np.ndarray) -> np.ndarray:
         """The gradient of ``weights``' argument."""
-        taps = gw.reshape(POINTS, -1).T @ G.astype(gw.dtype)
-        return taps.reshape(gw.shape[1], -1)
+        points = gw.reshape(POINTS, -1)
+        result = np.empty((points.shape[1], TAPS), gw.dtype)
+
+        def tap(i: int) -> None:
+            result[:, i] = G[:, i].astype(gw.dtype) @ points
+
+        cpu_threads.parallel(tap, range(TAPS))
+        return result.reshape(gw.shape[1], -1)
 
     def columns(self, image: np.ndarray, top: int, bottom: int) -> np.ndarray:
         """Patches (6, C * kh, (bottom - top) * tiles)."""

@@ -37,9 +37,16 @@ def elu(x: np.ndarray) -> np.ndarray:
 
     def block(task) -> None:
         source, target = x[task], y[task]
+        divisor = cpu_threads.empty(target.shape, x.dtype)
+        # expm1(x) = 2 t / (1 - t) with t = tanh(x / 2), as exact. NumPy's expm1 is fast with
+        # AVX-512 only (0.25 ns an item, else 6.7), its tanh everywhere (0.15, else 0.86).
         np.minimum(source, zeros[: len(source)], out=target)
-        np.expm1(target, out=target)
-        # expm1(x) >= x, and it is 0 where x > 0: the larger is the result on both sides.
+        target *= 0.5
+        np.tanh(target, out=target)
+        np.subtract(1, target, out=divisor)
+        target += target
+        target /= divisor
+        # It is >= x, and 0 where x > 0: the larger is the result on both sides.
         np.maximum(source, target, out=target)
 
     cpu_threads.parallel(block, blocks)

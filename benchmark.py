@@ -1,6 +1,6 @@
 """Measure a training step on the CPU beside stock Chainer and PyTorch; prints Markdown.
 
-    python benchmark.py [--batch 20] [--repeats 7] [--layers]
+    python benchmark.py [--batch 20] [--repeats 5] [--layers]
 
 Each contender runs in a process of its own, so that its peak memory is its own, and is asked
 in turn, so that a busy moment of the machine hits all of them. PyTorch takes part if it is
@@ -54,7 +54,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="image size, multiples of 16 (176 240)",
     )
     parser.add_argument(
-        "--repeats", type=int, default=7, help="rounds of measurements (7)"
+        "--repeats", type=int, default=5, help="rounds of measurements (5)"
     )
     parser.add_argument(
         "--layers", action="store_true", help="print a table by layer, too"

@@ -224,7 +224,9 @@ def _machine() -> str:
         pass
     libraries = threadpoolctl.threadpool_info()
     blas = [
-        i for i in libraries if i["user_api"] == "blas" and "cv2" not in i["filepath"]
+        i
+        for i in libraries
+        if i["user_api"] == "blas" and "opencv" not in i["filepath"]
     ]
     kind = ", ".join(
         f"{i['internal_api']} {i['version']} ({i.get('architecture', 'unknown')} kernels)"

@@ -157,11 +157,12 @@ class _Owner:
     """What an array from ``empty`` keeps alive; when it dies, its block is free again."""
 
     def __init__(self, size: int) -> None:
+        self._memory = _memory
         self._block = _memory.take(size)
         self.__array_interface__ = self._block.__array_interface__
 
     def __del__(self) -> None:
-        _memory.give_back(self._block)
+        self._memory.give_back(self._block)
 
 
 def empty(shape: tuple[int, ...], dtype) -> np.ndarray:

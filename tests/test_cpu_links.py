@@ -83,7 +83,7 @@ def test_convolution_is_chainers(images, size, maps, kernel, stride, pad, dilate
     images=st.integers(1, 3),
     size=st.tuples(sizes, sizes),
     maps=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    taps=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    taps=st.tuples(st.integers(1, 4), st.integers(1, 5)),
     stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     pad=st.tuples(st.integers(0, 7), st.integers(0, 7)),
     larger=st.booleans(),
@@ -238,6 +238,8 @@ def test_gradients_are_the_numerical_ones_in_float64():
     w = random((4, 3, 3, 2), np.float64)
     check_gradients(lambda *a: F.convolution_2d(*a, stride=2, pad=1, dilate=2), x, w, b)
     w = random((3, 4, 4, 6), np.float64)
+    check_gradients(lambda *a: F.deconvolution_2d(*a, stride=2, pad=1), x, w, b)
+    w = random((3, 4, 2, 8), np.float64)  # four taps in a row
     check_gradients(lambda *a: F.deconvolution_2d(*a, stride=2, pad=1), x, w, b)
     check_gradients(F.elu, x + np.sign(x) * 0.01)
     distinct = np.random.RandomState(0).permutation(252).reshape(2, 3, 6, 7) / 10.0

@@ -22,6 +22,7 @@ from chainer.utils import conv
 import cpu_convolution
 import cpu_deconvolution
 import cpu_layers
+import cpu_pooling
 
 __all__ = [
     "concat",
@@ -182,7 +183,7 @@ class _MaxPooling2D(MaxPoolingND):
         ]
         if min(out) <= 0:
             return None
-        return cpu_layers.Pool(size, tuple(out), self.ksize, self.stride, self.pad)
+        return cpu_pooling.Pool(size, tuple(out), self.ksize, self.stride, self.pad)
 
     def forward_cpu(self, inputs):
         (x,) = inputs
@@ -190,7 +191,7 @@ class _MaxPooling2D(MaxPoolingND):
         if pool is None:
             return super().forward_cpu(inputs)
         self.retain_inputs((0,))
-        y, self._place = cpu_layers.max_pool(x, pool, chainer.config.enable_backprop)
+        y, self._place = cpu_pooling.max_pool(x, pool, chainer.config.enable_backprop)
         return (y,)
 
     def backward(self, indexes, grad_outputs):
@@ -202,7 +203,7 @@ class _MaxPooling2D(MaxPoolingND):
                 (x,)
             )  # finds the places as Chainer's backward needs them
             return super().backward(indexes, grad_outputs)
-        gx = cpu_layers.max_pool_backward(self._place, gy, self._pool(x))
+        gx = cpu_pooling.max_pool_backward(self._place, gy, self._pool(x))
         return (chainer.Variable(gx, requires_grad=False),)
 
 

@@ -27,9 +27,9 @@ def test_contenders_have_the_same_first_loss(weights, monkeypatch):
     assert stock.model.conv1.__class__.__module__.startswith("chainer.links")
     assert stock.loss() == pytest.approx(loss, rel=1e-6)
     pytest.importorskip("torch")
-    assert benchmark_contenders.PyTorch(*arguments).loss() == pytest.approx(
-        loss, rel=1e-5
-    )
+    for name in ("PyTorch", "PyTorch, channels last"):
+        contender = benchmark_contenders._kind(name)(*arguments)
+        assert contender.loss() == pytest.approx(loss, rel=1e-5)
 
 
 def test_work_of_the_design_document_is_counted(weights):

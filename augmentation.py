@@ -3,8 +3,9 @@
 Images are uint8 (H, W, C), labels int16 (H, W). mini_batch_loader.py puts them in order.
 """
 
-import cv2
 import numpy as np
+
+from opencv import cv2
 
 _MAX_BRIGHTNESS = 63  # of 255 grey levels
 _CONTRAST = (0.2, 1.8)

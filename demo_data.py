@@ -13,9 +13,8 @@ import time
 import uuid
 from pathlib import Path
 
-import cv2
-
 from errors import run_program
+from opencv import cv2
 from toy_street.canvas import LABEL_COLORS
 from toy_street.scene import render_scene
 

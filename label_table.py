@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from errors import UserError
+from opencv import cv2
 
 _MAX_TABLE_BYTES = 1 << 20
 _BOOK_HEADER = ["r", "g", "b", "label"]

@@ -12,17 +12,12 @@ from types import SimpleNamespace
 import chainer_compat
 
 import chainer
-import cv2
 import numpy as np
 
 import augmentation
 from errors import UserError
 from image_normalizer import ImageNormalizer
 from image_reader import label_path, read_image, read_label, read_pointer_file
-
-# OpenCV's own threads would compete with the loader's, which take one image each, and hang in
-# the forked processes of Chainer's MultiprocessIterator.
-cv2.setNumThreads(0)
 
 _CENTRE = (0.5, 0.5)
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import yaml
 from hypothesis import settings
 
 from config import load_config
+from opencv import cv2
 
 # The same examples in every run, and no time limit: the machine may be busy.
 settings.register_profile("deterministic", derandomize=True, deadline=None)

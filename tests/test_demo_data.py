@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 import demo_data
 from demo_data import ensure_demo_data, is_complete, make_demo_data
 from errors import run_program
+from opencv import cv2
 from toy_street.canvas import LABEL_COLORS
 from toy_street.scene import render_scene
 

@@ -1,7 +1,8 @@
 """A camera that paints a scene and its label at once; used by `scene.py`."""
 
-import cv2
 import numpy as np
+
+from opencv import cv2
 
 HEIGHT, WIDTH = 480, 640
 

@@ -11,16 +11,22 @@ class UserError(Exception):
     """
 
 
+class BrokenFileError(UserError):
+    """A file that cannot be read, or was cut short or changed after it was written."""
+
+
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a program's main() and turn a UserError into a sentence and exit code 2.
 
-    An OSError (disk full, folder read-only, file gone) names its path, and counts as one.
+    Ctrl-C ends it with exit code 130. An OSError (disk full, folder read-only, file gone) names its path, and counts as one.
     """
     try:
         sys.exit(main())
     except (UserError, OSError) as error:
         print(f"error: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _sentence(error: Exception) -> str:

@@ -1,16 +1,18 @@
 """Reads what a user's folder holds: the list of images, an image, a label."""
 
 import os
-import zipfile
-import zlib
 
-import cv2
 import numpy as np
 
 from errors import UserError
 from label_table import LabelTable
+from npz_reader import Shapes, read_npz
+from opencv import MAX_PIXELS, cv2
 
 _MAX_POINTER_BYTES = 1 << 28
+# A picture of the largest size that opencv.py allows fits; a disk image given the wrong name
+# does not.
+_MAX_PICTURE_BYTES = 1 << 30
 # IMREAD_UNCHANGED would differ in ignoring the camera's mark: telephones' photos lay on a side.
 _AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
@@ -38,12 +40,13 @@ def read_pointer_file(path: str, key: str = "image pointer") -> list[str]:
         UserError: the list cannot be read, is empty, or a name in it leaves the image folder.
     """
     try:
-        if os.path.getsize(path) > _MAX_POINTER_BYTES:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_POINTER_BYTES + 1)
+        if len(content) > _MAX_POINTER_BYTES:
             raise UserError(
                 f"{key}: {path} is larger than 256 MiB; this is no list of images"
             )
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line.strip() for line in file]
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
     except OSError as error:
         raise UserError(f"{key}: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -96,16 +99,19 @@ def read_picture(path: str) -> np.ndarray:
     """
     refuse_missing(path)
     try:
+        if os.path.getsize(path) > _MAX_PICTURE_BYTES:
+            raise UserError(f"{path}: larger than 1 GiB; this is no image")
         content = np.fromfile(path, np.uint8)
         whole = content.size and not _is_cut_jpeg(content)
         picture = cv2.imdecode(content, _AS_STORED) if whole else None
     except OSError as error:
         raise UserError(f"{path}: cannot read the image: {error.strerror}") from None
-    except (cv2.error, MemoryError):  # for instance a header that claims 60000 x 60000
+    except (cv2.error, MemoryError):  # for instance more pixels than opencv.py allows
         picture = None
     if picture is None or picture.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"{path}: not an image that OpenCV can decode; is the file complete?"
+            f"{path}: not an image that OpenCV can decode; is the file complete (and no larger "
+            f"than {MAX_PIXELS:,} pixels)?"
         )
     return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
@@ -183,15 +189,19 @@ def read_label(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndarra
         label = _read_npz_label(path, size)
     else:
         label = read_picture(path)
-    if label.shape[:2] != tuple(size):
-        raise UserError(
-            f"{path}: the label is {label.shape[1]} x {label.shape[0]} pixels, "
-            f"its image {size[1]} x {size[0]} (width x height)"
-        )
+        _refuse_other_size(path, label.shape, size)
     if label.ndim == 3:
         return _classes_of_colors(path, label, table)
     _refuse_numbers_outside(path, label, table)
     return table.hide_ignored(label.astype(np.int16))
+
+
+def _refuse_other_size(path: str, shape: tuple, size: tuple[int, int]) -> None:
+    if shape[:2] != tuple(size):
+        raise UserError(
+            f"{path}: the label is {shape[1]} x {shape[0]} pixels, "
+            f"its image {size[1]} x {size[0]} (width x height)"
+        )
 
 
 def _classes_of_colors(path: str, label: np.ndarray, table: LabelTable) -> np.ndarray:
@@ -220,33 +230,14 @@ def _refuse_numbers_outside(path: str, label: np.ndarray, table: LabelTable) -> 
 
 
 def _read_npz_label(path: str, size: tuple[int, int]) -> np.ndarray:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            stored = archive.getinfo("data.npy").file_size
-            if stored > size[0] * size[1] * 8 + 4096:  # before memory is spent on it
-                raise UserError(f"{path}: 'data' is larger than the label of its image")
-        with np.load(path, allow_pickle=False) as archive:
-            label = archive["data"]
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot read the label: {error.strerror or error}"
-        ) from None
-    except KeyError:
-        raise UserError(
-            f"{path}: no array 'data' in it, as the book's labels have"
-        ) from None
-    except UserError:
-        raise
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        raise UserError(f"{path}: not a label that NumPy can read: {error}") from None
-    if label.ndim != 2 or label.dtype.kind not in "iu":
-        raise UserError(
-            f"{path}: 'data' must be (H, W) whole numbers, not {label.shape} {label.dtype}"
-        )
-    return label
+    def check(stored: Shapes) -> None:
+        if "data" not in stored:
+            raise UserError(f"{path}: no array 'data' in it, as the book's labels have")
+        shape, dtype = stored["data"]
+        if len(shape) != 2 or dtype.kind not in "iu":
+            raise UserError(
+                f"{path}: 'data' must be (H, W) whole numbers, not {shape} {dtype}"
+            )
+        _refuse_other_size(path, shape, size)
+
+    return read_npz(path, "label", _MAX_PICTURE_BYTES, check, ["data"])["data"]

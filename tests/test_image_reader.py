@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 from conftest import COLORS, write_picture
@@ -6,6 +5,7 @@ from conftest import COLORS, write_picture
 from errors import UserError
 from image_reader import label_path, read_image, read_label, read_pointer_file
 from label_table import read_label_table
+from opencv import cv2
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ class TestLabel:
             ({"data": np.zeros((2, 2, 2), int)}, "whole numbers"),
             (
                 {"data": np.array([[{}, 1], [1, 1]], object)},
-                "not a label that NumPy can read",
+                "holds objects, which could run code",
             ),
-            ({"data": np.zeros((999, 999), int)}, "larger than the label of its image"),
+            ({"data": np.zeros((999, 999), int)}, "the label is 999 x 999 pixels"),
         ],
     )
     def test_npz_that_is_no_label(self, tmp_path, table, arrays, message):

@@ -12,6 +12,7 @@ import chainer_compat
 import chainer
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,8 +27,9 @@ from pydantic_core import PydanticCustomError
 from demo_data import ensure_configured_demo_data
 from errors import UserError
 from label_table import LabelTable, read_label_table
+from yaml_reader import parse_yaml, read_yaml
 
-_MAX_CONFIG_BYTES = 1 << 20
+_MAX_PROBLEMS = 20  # of a file that is no configuration, all would fill the screen
 
 PATH_KEYS = (
     "image_dir_path",
@@ -46,8 +48,22 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _path(value: str) -> str:
+    if not _is_path(value):
+        raise PydanticCustomError("path", "should be a path")
+    return value
+
+
+def _is_path(value: str) -> bool:
+    """Whether the operating system can take a text for a path."""
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-FilePath = Annotated[StrictStr, Field(min_length=1)]
+FilePath = Annotated[StrictStr, Field(min_length=1), AfterValidator(_path)]
 
 
 class _Section(BaseModel):
@@ -121,7 +137,7 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     Raises:
         UserError: names the file, line and key of everything that is wrong.
     """
-    values, places = _read_yaml(path)
+    values, places = read_yaml(path)
     for override in overrides:
         _apply_override(values, places, override)
     _make_paths_absolute(values, Path(path).resolve().parent)
@@ -134,48 +150,6 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     return config
 
 
-def _read_yaml(path) -> tuple[dict, dict[tuple, str]]:
-    """The mapping in a YAML file, and for each of its keys the place it stands in."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read(_MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"--config: cannot read {path}: {error.strerror}") from None
-    if len(text) > _MAX_CONFIG_BYTES:
-        raise UserError(f"{path}: more than 1 MiB; this is no configuration")
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UserError(f"{path}{where}: no valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise UserError(f"{path}: no valid YAML: {first_line}") from None
-    if not isinstance(values, dict):
-        raise UserError(
-            f"{path}: expected lines 'key: value', as in the config.yaml of this project"
-        )
-    return values, _key_places(path, node)
-
-
-def _key_places(path, node: yaml.MappingNode, section: tuple = ()) -> dict[tuple, str]:
-    """Where each key stands; refuses one that stands twice (YAML would take the last)."""
-    places: dict[tuple, str] = {}
-    for key_node, value_node in node.value:
-        key = (*section, key_node.value)
-        place = f"{path}, line {key_node.start_mark.line + 1}"
-        if key in places:
-            raise UserError(
-                f"{place}: {_dotted(key)} is set a second time (first: {places[key]})"
-            )
-        places[key] = place
-        if isinstance(value_node, yaml.MappingNode) and not section:
-            places.update(_key_places(path, value_node, key))
-    return places
-
-
 def _apply_override(values: dict, places: dict[tuple, str], override: str) -> None:
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:
@@ -183,8 +157,8 @@ def _apply_override(values: dict, places: dict[tuple, str], override: str) -> No
             f"--set {override}: expected KEY=VALUE, as in training_params.epochs=3"
         )
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value, _ = parse_yaml(text)
+    except UserError:
         raise UserError(f"--set {override}: {text!r} is no valid YAML value") from None
     *sections, key = dotted.split(".")
     target = values
@@ -202,14 +176,15 @@ def _apply_override(values: dict, places: dict[tuple, str], override: str) -> No
 
 def _make_paths_absolute(values: dict, folder: Path) -> None:
     for key in PATH_KEYS:
-        if isinstance(values.get(key), str) and values[key]:
+        value = values.get(key)
+        if isinstance(value, str) and value and _is_path(value):
             values[key] = os.path.normpath(folder / os.path.expanduser(values[key]))
 
 
 def _describe(path, places: dict[tuple, str], error: ValidationError) -> str:
     """One sentence for each thing that is wrong, with file, line and key."""
     sentences = []
-    for problem in error.errors():
+    for problem in error.errors(include_url=False)[:_MAX_PROBLEMS]:
         location = problem["loc"]
         # The longest part of the location that was written: a list item has its key's place.
         written = (
@@ -221,7 +196,7 @@ def _describe(path, places: dict[tuple, str], error: ValidationError) -> str:
 
 
 def _problem(problem: dict) -> str:
-    key = _dotted(problem["loc"])
+    key = _dotted(problem["loc"])[:80]
     if problem["type"] == "missing":
         return f"the key {key} is missing"
     if problem["type"] == "extra_forbidden":

@@ -9,22 +9,26 @@ import chainer_compat
 
 import chainer
 import numpy as np
-from chainer.training import extensions, triggers
+from chainer.training import extensions
 
 import checkpoint
-from config import Config, dump_config, load_config
+import run_folder
+from config import Config, load_config
 from data_check import check_datasets
 from device import choose_device
-from errors import UserError, run_program
+from errors import run_program
 from fcn_squeeze import FCN
+from fingerprint import Settings, fingerprint
 from inference import Segmenter
+from interruption import Interrupted, StopSignals
 from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
 from report import write_report
-from training import EpochFigures, EpochTable, Updater, Validation
+from snapshots import Snapshots, restore, restore_newest
+from training import BestModel, EpochFigures, EpochTable, Log, Updater, Validation
 from training_pictures import Curves, ProgressPictures
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
     # Configuration -> chainer.global_config
@@ -61,17 +65,26 @@ def main(argv: list[str] | None = None) -> None:
 
     epochs = args.training_params.epochs
     updater = Updater(train_iterator, optimizer, to_batch, device, batch_names)
-    trainer = chainer.training.Trainer(updater, (epochs, "epoch"), args.output_path)
+    trainer = chainer.training.Trainer(
+        updater, lambda trainer: updater.epoch >= epochs, args.output_path
+    )
 
     # Each epoch: figures of training and validation, log, table, curves
+    lists = train_mini_batch_loader.names, val_mini_batch_loader.names
+    settings = fingerprint(config, *lists, args.label_table)
+    stop = StopSignals()
+    snapshots = Snapshots(settings, stop, order.slots // order.batch_size)
+    stop_if_asked = snapshots.stop_if_asked
     trainer.extend(EpochFigures(model))
     trainer.extend(extensions.observe_value("lr", lambda trainer: optimizer.alpha))
-    trainer.extend(Validation(val_iterator, model, to_batch, device))
-    trainer.extend(extensions.LogReport(filename="log"))
+    trainer.extend(Validation(val_iterator, model, to_batch, device, stop_if_asked))
+    trainer.extend(Log())
     trainer.extend(EpochTable(epochs), trigger=(1, "epoch"))
     trainer.extend(Curves())
     if sys.stdout.isatty():
-        trainer.extend(extensions.ProgressBar(update_interval=1))
+        progress_bar = extensions.ProgressBar((epochs, "epoch"), update_interval=1)
+        # Not a trigger with a state, which the snapshots of other terminals would lack.
+        trainer.extend(progress_bar, trigger=lambda trainer: True)
 
     # At the start and every few epochs: what the model makes of a few validation images
     every_few_epochs = (args.training_params.snapshot_epochs, "epoch")
@@ -79,18 +92,22 @@ def main(argv: list[str] | None = None) -> None:
     trainer.extend(progress, trigger=every_few_epochs, call_before_training=True)
 
     # Models: every few epochs, and the best so far; snapshots to go on from
-    best_so_far = triggers.MaxValueTrigger("validation/main/miou")
     trainer.extend(save_model(model, "{}"), name="model", trigger=every_few_epochs)
-    trainer.extend(save_model(model, "best"), name="best_model", trigger=best_so_far)
-    trainer.extend(snapshot, trigger=(1, "epoch"), priority=-100)
+    trainer.extend(BestModel(model, args.model_path.format("best")))
+    trainer.extend(snapshots)
 
-    if arguments.resume is not None:
-        resume(trainer, arguments.resume)
-    prepare_output(args.output_path, config)
-    trainer.run(show_loop_exception_msg=False)
-    save_model(model, "final")(trainer)
-    write_report(args.output_path)
+    with run_folder.locked(args.output_path), stop:
+        prepare_output(trainer, arguments, config, settings)
+        try:
+            trainer.run(show_loop_exception_msg=False)
+        except Interrupted:
+            print_how_to_go_on(trainer, arguments, stop)
+            return stop.exit_code
+        save_model(model, "final")(trainer)
+        write_report(args.output_path)
+        run_folder.discard_earlier(args.output_path)
     print_success(trainer, arguments)
+    return 0
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -107,12 +124,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="use another value for one key, for instance training_params.epochs=3; repeatable",
     )
-    parser.add_argument(
+    earlier_run = parser.add_mutually_exclusive_group()
+    earlier_run.add_argument(
         "--resume",
         nargs="?",
         const="",
         metavar="SNAPSHOT",
         help="go on from a snapshot; without a file: from the newest in output_path",
+    )
+    earlier_run.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the results of another configuration in output_path",
     )
     return parser.parse_args(argv)
 
@@ -133,15 +156,23 @@ def make_iterator(loader: DatasetPreProcessor, **order) -> chainer.dataset.Itera
     )
 
 
-def prepare_output(output_path: str, config: Config) -> None:
-    """Make the folder of the run and store the configuration as used in it."""
-    try:
-        text = dump_config(config, output_path)
-        checkpoint.write_text(os.path.join(output_path, "config.yaml"), text)
-    except OSError as error:
-        raise UserError(
-            f"output_path: cannot write {error.filename}: {error.strerror}"
-        ) from None
+def prepare_output(
+    trainer: chainer.training.Trainer,
+    arguments: argparse.Namespace,
+    config: Config,
+    settings: Settings,
+) -> None:
+    """Go on with the run that output_path holds, or clear it for a new one."""
+    if arguments.resume is None or not resume(trainer, arguments.resume, settings):
+        if not arguments.overwrite:
+            run_folder.refuse_other_results(trainer.out, config)
+        earlier = run_folder.start_afresh(trainer.out, arguments.overwrite)
+        if earlier:
+            print(
+                f"replacing the results of an earlier run in {trainer.out}; until this one has "
+                f"finished, the earlier one can be continued with --resume {earlier}"
+            )
+    run_folder.store_config(trainer.out, config)
 
 
 def save_model(model: FCN, version: str):
@@ -154,20 +185,36 @@ def save_model(model: FCN, version: str):
     return save
 
 
-def snapshot(trainer: chainer.training.Trainer) -> None:
-    checkpoint.save_snapshot(trainer)
-
-
-def resume(trainer: chainer.training.Trainer, path: str) -> None:
-    """Bring the trainer to the state of a snapshot; an empty path means the newest."""
-    found = [path] if path else checkpoint.snapshots(trainer.out)
-    if not found:
+def resume(trainer: chainer.training.Trainer, path: str, settings: Settings) -> bool:
+    """Bring the trainer to the state of a snapshot; an empty path means the newest, if any."""
+    if path:
+        restore(path, trainer, settings)
+    else:
+        path = restore_newest(trainer.out, trainer, settings)
+    if not path:
         print(
             f"--resume: no snapshot in {trainer.out} yet; starting from the beginning"
         )
-        return
-    checkpoint.restore(found[0], trainer)
-    print(f"resumed from {found[0]}, after epoch {trainer.updater.epoch}")
+        return False
+    epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
+    print(f"resumed from {path}, after epoch {epoch} (iteration {iteration})")
+    if epoch >= chainer.global_config.user_train_args.training_params.epochs:
+        print(
+            "this run has finished already; for more, make training_params.epochs larger"
+        )
+    return True
+
+
+def print_how_to_go_on(
+    trainer: chainer.training.Trainer, arguments: argparse.Namespace, stop: StopSignals
+) -> None:
+    """The last lines of a run that was asked to end."""
+    overrides = [word for pair in arguments.set for word in ("--set", pair)]
+    command = ["python", "train.py", "--config", arguments.config, *overrides]
+    print(
+        f"ended by {stop.reason} in epoch {trainer.updater.epoch_of_batch} (iteration "
+        f"{trainer.updater.iteration}); to go on: {shlex.join([*command, '--resume'])}"
+    )
 
 
 def print_success(

@@ -1,7 +1,10 @@
 """What the training loop needs and Chainer has not: exact means, a check of the loss, a table."""
 
+import json
+import os
 import sys
 import time
+from collections.abc import Callable
 
 import chainer_compat
 
@@ -10,6 +13,7 @@ import numpy as np
 from chainer.backends import cuda
 from chainer.training import extension
 
+from checkpoint import write_npz, write_text
 from errors import UserError
 from evaluator import summarize
 
@@ -118,14 +122,31 @@ class EpochFigures(extension.Extension):
 
     def serialize(self, serializer) -> None:
         figures = self._figures
-        figures.loss_sum = serializer("loss_sum", figures.loss_sum)
-        figures.confusion = serializer("confusion", figures.confusion)
+        for name in ("loss_sum", "confusion"):
+            value = serializer(name, getattr(figures, name))
+            if isinstance(serializer, chainer.Deserializer) and value is not None:
+                value = self._model.device.send(value)  # gpu may have changed
+            setattr(figures, name, value)
 
 
 class Validation(chainer.training.extensions.Evaluator):
-    """Chainer's Evaluator with the figures of the whole set instead of means of batches."""
+    """Chainer's Evaluator with the figures of the whole set instead of means of batches.
+
+    Args:
+        iterator, target, converter, device: as Evaluator's.
+        before_batch: called with the trainer before each batch; may raise to break it off.
+    """
 
     name = "validation"
+
+    def __init__(self, iterator, target, converter, device, before_batch: Callable):
+        super().__init__(iterator, target, converter, device)
+        self._before_batch = before_batch
+        self._trainer = None
+
+    def __call__(self, trainer=None) -> dict[str, float]:
+        self._trainer = trainer
+        return super().__call__(trainer)
 
     def evaluate(self) -> dict[str, float]:
         """Loss, accuracy and mean IoU of the model on all images of the iterator."""
@@ -135,9 +156,69 @@ class Validation(chainer.training.extensions.Evaluator):
         figures = _Figures()
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
             for batch in iterator:
+                self._before_batch(self._trainer)
                 model(*self.converter(batch, self.device))
                 figures.add(model)
         return {f"{self.name}/main/{name}": v for name, v in figures.compute().items()}
+
+
+class Log(chainer.training.extensions.LogReport):
+    """LogReport that writes its file whole or not at all, and again when a run is resumed."""
+
+    default_name = "LogReport"
+
+    def __init__(self):
+        super().__init__(log_name=None)
+
+    def initialize(self, trainer) -> None:
+        if self.log:
+            self._write(trainer)
+
+    def __call__(self, trainer) -> None:
+        entries = len(self.log)
+        super().__call__(trainer)
+        if len(self.log) > entries:
+            self._write(trainer)
+
+    def _write(self, trainer) -> None:
+        path = os.path.join(trainer.out, "log")
+        write_text(path, json.dumps(self.log, indent=4))
+
+
+class BestModel(extension.Extension):
+    """Stores the model of the epoch with the best validation mean IoU.
+
+    Its weights are part of the snapshots: who resumes in another folder has them there, too.
+    """
+
+    trigger = (1, "epoch")
+    name = "best_model"
+
+    def __init__(self, model, path: str):
+        self._model = model
+        self._path = path
+        self._miou = -1.0  # less than any; NaN is no best
+        self._weights = {}
+
+    def initialize(self, trainer) -> None:
+        if self._weights:
+            write_npz(self._path, self._weights)
+
+    def __call__(self, trainer) -> None:
+        miou = trainer.observation["validation/main/miou"]
+        if miou > self._miou:
+            self._miou = float(miou)
+            weights = chainer.serializers.npz.serialize(self._model)
+            self._weights = {name: np.array(value) for name, value in weights.items()}
+            write_npz(self._path, self._weights)
+
+    def serialize(self, serializer) -> None:
+        self._miou = serializer("miou", self._miou)
+        if self._miou < 0:
+            return
+        for name in chainer.serializers.npz.serialize(self._model):
+            value = serializer["weights"](name, self._weights.get(name))
+            self._weights[name] = value
 
 
 class EpochTable(extension.Extension):
@@ -151,9 +232,12 @@ class EpochTable(extension.Extension):
     def __init__(self, epochs: int, out=sys.stdout):
         self._epochs = epochs
         self._out = out
-        self._start = time.monotonic()
+        self._start = 0.0
 
     def initialize(self, trainer) -> None:
+        self._start = time.monotonic()
+        if trainer.updater.epoch >= self._epochs:  # a finished run that was resumed
+            return
         groups = f"{'':9}{'training':>30}{'validation':>32}"
         headings = "".join(f"{h:>{len(form.format(0))}}" for _, h, form in _COLUMNS)
         self._print(f"{groups}\n{'epoch':>9}{headings}{'seconds':>10}")

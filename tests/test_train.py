@@ -95,7 +95,7 @@ def test_training_mean_weighs_the_short_last_batch_by_its_pixels(small_data):
     """With a learning rate that moves nothing, the mean does not depend on the batch size."""
     still = {"learning_rate": 1e-30, "weight_decay": 0, "epochs": 1}
     logs = [
-        run(small_data, training_params={**still, "batch_size": size})
+        run(small_data, "--overwrite", training_params={**still, "batch_size": size})
         for size in (2, 5)
     ]
     assert logs[0][0]["main/loss"] == pytest.approx(logs[1][0]["main/loss"], rel=1e-6)
@@ -139,7 +139,7 @@ def test_resumed_run_is_the_run_that_would_have_been(small_data):
 def test_every_key_of_the_training_changes_the_weights(small_data, change):
     run(small_data, training_params={"epochs": 1})
     before = weights(small_data, "final")
-    run(small_data, **{"training_params": {"epochs": 1}, **change})
+    run(small_data, "--overwrite", **{"training_params": {"epochs": 1}, **change})
     assert weights(small_data, "final") != before
 
 
@@ -221,12 +221,13 @@ class TestErrors:
         self, small_data, capsys
     ):
         run(small_data, training_params={"epochs": 1})
-        snapshot = str(small_data.folder / "result" / "snapshot_epoch_00001.npz")
+        snapshot = str(small_data.folder / "result" / "snapshot_iteration_00000003.npz")
         message = self.error(small_data, capsys, "--resume", snapshot, dilated=False)
         assert (
             "parameter upsample_pool9/W is (3, 3, 4, 4) there and (3, 3, 8, 8) here"
             in message
         )
+        assert "dilated (True there, False here)" in message
 
 
 def test_the_chapters_lines_work_as_they_stand(small_data):

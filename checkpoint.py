@@ -74,7 +74,8 @@ def write_npz(path: str, values: dict[str, np.ndarray]) -> None:
         UserError: as whole_file().
     """
     with whole_file(path) as temporary:
-        np.savez(temporary, **values)
+        # Chainer hands them out in the order of a set, another in each process.
+        np.savez(temporary, **dict(sorted(values.items())))
         add_checksum(temporary)
 
 
@@ -116,7 +117,7 @@ def compare_shapes(path: str, what: str, model: chainer.Link, stored: Shapes) ->
     """
     another = f"{what}: {path} is of another network:"
     wanted = {name.lstrip("/"): param.shape for name, param in model.namedparams()}
-    for name, shape in wanted.items():
+    for name, shape in sorted(wanted.items()):
         if name not in stored:
             raise UserError(f"{another} it has no parameter {name} {shape}")
         if stored[name][0] != shape:

@@ -1,6 +1,7 @@
 """Reads what a user's folder holds: the list of images, an image, a label."""
 
 import os
+import struct
 
 import numpy as np
 
@@ -13,6 +14,7 @@ _MAX_POINTER_BYTES = 1 << 28
 # A picture of the largest size that opencv.py allows fits; a disk image given the wrong name
 # does not.
 _MAX_PICTURE_BYTES = 1 << 30
+_MAX_DEFLATE = 1032  # bytes out of one byte, at best
 # IMREAD_UNCHANGED would differ in ignoring the camera's mark: telephones' photos lay on a side.
 _AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
@@ -102,6 +104,7 @@ def read_picture(path: str) -> np.ndarray:
         if os.path.getsize(path) > _MAX_PICTURE_BYTES:
             raise UserError(f"{path}: larger than 1 GiB; this is no image")
         content = np.fromfile(path, np.uint8)
+        _refuse_impossible_png(path, content)
         whole = content.size and not _is_cut_jpeg(content)
         picture = cv2.imdecode(content, _AS_STORED) if whole else None
     except OSError as error:
@@ -129,6 +132,32 @@ def _is_cut_jpeg(file: np.ndarray) -> bool:
         length = int.from_bytes(content[position + 2 : position + 4], "big")
         position += 2 + max(length, 1)
     return position >= len(content)
+
+
+def _refuse_impossible_png(path: str, content: np.ndarray) -> None:
+    """Save the memory for what a PNG claims and so few bytes cannot hold.
+
+    OpenCV 4.11 makes room for a chunk of any size, 4 GiB at most, before it looks for its end,
+    and for all pixels before it decodes the first.
+    """
+    if content[:8].tobytes() != b"\x89PNG\r\n\x1a\n":
+        return
+    place, kind = 8, b""
+    while kind != b"IEND" and place < content.size:
+        kind = content[place + 4 : place + 8].tobytes()
+        place += 12 + int.from_bytes(content[place : place + 4].tobytes(), "big")
+    if kind != b"IEND" or place > content.size or content.size < 33:
+        raise UserError(
+            f"{path}: not an image that OpenCV can decode: it is cut short or damaged"
+        )
+    width, height, depth, colors = struct.unpack(">2I2B", content[16:26])
+    # Samples a pixel by kind of colour: grey, -, RGB, palette, grey and alpha, -, RGB and alpha.
+    bits = width * height * depth * (1, 1, 3, 1, 2, 1, 4)[min(colors, 6)]
+    if bits > 8 * content.size * _MAX_DEFLATE:
+        raise UserError(
+            f"{path}: not an image that OpenCV can decode: its {content.size} bytes cannot hold "
+            f"the {width} x {height} pixels that it claims"
+        )
 
 
 def read_image(path: str, in_ch: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from conftest import SmallData
 
@@ -46,7 +47,9 @@ class TinyRun:
 
     def here(self, *options: str) -> int:
         """Run in this process; returns the exit code, raises the error."""
-        return train.main(self.arguments(*options))
+        # Drawing the curves takes half of the time; the other processes do.
+        with mock.patch.object(train, "redraw_curves", lambda trainer: None):
+            return train.main(self.arguments(*options))
 
     def start(self, *options: str, prepare: Callable[[], None] | None = None):
         """Start in another process, which calls prepare() first."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import chainer_compat
 
 import chainer
-import cv2
 import numpy as np
 
 from config import load_config
 from demo_data import make_demo_data
 from fcn_squeeze import FCN
 from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
+from opencv import cv2
 from train import make_iterator
 
 # Images of the data set, all training images; and how often it is gone through.

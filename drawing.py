@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 
-import cv2
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
@@ -14,6 +13,7 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from checkpoint import whole_file
+from opencv import cv2
 
 _BLACK = (24, 24, 24)
 _EDGE = (150, 150, 150)

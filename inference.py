@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import chainer_compat
 
 import chainer
-import cv2
 import numpy as np
 from chainer.backends import cuda
 
 from augmentation import resize_image
 from mini_batch_loader import make_normalizer
+from opencv import cv2
 
 # A network input above this many pixels goes through the network in tiles: its maps take 100
 # to 3000 bytes a pixel. Of a tile, the margin is thrown away: no score looks further, so the

@@ -6,12 +6,12 @@ of the label table, exactly: a picture is shown at whole multiples of its size.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 import drawing
 from image_reader import as_channels
 from label_table import LabelTable
+from opencv import cv2
 
 # All lengths in pixels.
 _MIN_WIDTH, _MAX_WIDTH, _MAX_HEIGHT = 360, 640, 960  # of a panel, where possible

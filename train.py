@@ -24,7 +24,15 @@ from interruption import Interrupted, StopSignals
 from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
 from report import write_report
 from snapshots import Snapshots, restore, restore_newest
-from training import BestModel, EpochFigures, EpochTable, Log, Updater, Validation
+from training import (
+    BestModel,
+    EpochFigures,
+    EpochTable,
+    LastEpoch,
+    Log,
+    Updater,
+    Validation,
+)
 from training_pictures import Curves, ProgressPictures
 
 
@@ -65,13 +73,12 @@ def main(argv: list[str] | None = None) -> int:
 
     epochs = args.training_params.epochs
     updater = Updater(train_iterator, optimizer, to_batch, device, batch_names)
-    trainer = chainer.training.Trainer(
-        updater, lambda trainer: updater.epoch >= epochs, args.output_path
-    )
+    end = LastEpoch(epochs)
+    trainer = chainer.training.Trainer(updater, end, args.output_path)
 
     # Each epoch: figures of training and validation, log, table, curves
-    lists = train_mini_batch_loader.names, val_mini_batch_loader.names
-    settings = fingerprint(config, *lists, args.label_table)
+    names = train_mini_batch_loader.names, val_mini_batch_loader.names
+    settings = fingerprint(config, *names, args.label_table)
     stop = StopSignals()
     snapshots = Snapshots(settings, stop, order.slots // order.batch_size)
     stop_if_asked = snapshots.stop_if_asked
@@ -82,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     trainer.extend(EpochTable(epochs), trigger=(1, "epoch"))
     trainer.extend(Curves())
     if sys.stdout.isatty():
-        progress_bar = extensions.ProgressBar((epochs, "epoch"), update_interval=1)
+        progress_bar = extensions.ProgressBar(update_interval=1)
         # Not a trigger with a state, which the snapshots of other terminals would lack.
         trainer.extend(progress_bar, trigger=lambda trainer: True)
 

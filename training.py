@@ -73,6 +73,24 @@ class Updater(chainer.training.updaters.StandardUpdater):
         return ", ".join(self._batch_names(self.iteration))
 
 
+class LastEpoch:
+    """Stop trigger: ends the training after an epoch.
+
+    Chainer's own looks for an epoch that is a multiple of the last one: a run that was resumed
+    with fewer epochs than it had would go on to the next multiple.
+    """
+
+    def __init__(self, epochs: int):
+        self._epochs = epochs
+
+    def __call__(self, trainer) -> bool:
+        return trainer.updater.epoch >= self._epochs
+
+    def get_training_length(self) -> tuple[int, str]:
+        """For Chainer's ProgressBar."""
+        return self._epochs, "epoch"
+
+
 class _Figures:
     """Loss and confusion matrix of a set, summed batch by batch where the arrays are."""
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -15,6 +14,7 @@ from errors import UserError
 from image_reader import as_channels
 from inference import Segmenter
 from label_table import LabelTable
+from opencv import cv2
 
 # FFmpeg's own words on a broken file, which are for programmers; ours follow.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -1,7 +1,6 @@
 """What data_check.py says about data that are right, and about data that are not."""
 
 import chainer
-import cv2
 import numpy as np
 import pytest
 from conftest import COLORS
@@ -10,6 +9,7 @@ import data_check
 from data_check import check_datasets
 from errors import UserError
 from mini_batch_loader import DatasetPreProcessor
+from opencv import cv2
 
 TABLE = np.array(list(COLORS.values()), np.uint8)
 

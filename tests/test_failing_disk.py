@@ -89,14 +89,11 @@ def test_folder_that_turns_out_to_be_a_file(run):
 
 
 def test_image_that_vanishes_while_training_is_named(run, monkeypatch):
-    checked = []
+    def check_and_remove(datasets):
+        (run.data.images / "train_2.png").unlink()
+        return "data"
 
-    def check_and_remove(loader, jobs):
-        checked.append(loader)
-        if len(checked) == 2:
-            (run.data.images / "train_2.png").unlink()
-
-    monkeypatch.setattr(train, "check_dataset", check_and_remove)
+    monkeypatch.setattr(train, "check_datasets", check_and_remove)
     with pytest.raises(UserError, match=r"train_2\.png: no such image file"):
         run.here()
 

@@ -1,12 +1,12 @@
 """Pictures of classes: exact colours, complete legends."""
 
-import cv2
 import numpy as np
 import pytest
 
 import drawing
 import panels
 from label_table import LabelTable
+from opencv import cv2
 
 TABLE = LabelTable(
     "table",

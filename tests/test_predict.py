@@ -4,7 +4,6 @@ import json
 import os
 
 import chainer
-import cv2
 import numpy as np
 import pytest
 from conftest import COLORS
@@ -15,6 +14,7 @@ import predict
 from errors import UserError, run_program
 from fcn_squeeze import FCN
 from mini_batch_loader import DatasetPreProcessor
+from opencv import cv2
 
 NAMES = list(COLORS)
 TABLE = np.array(list(COLORS.values()), np.uint8)

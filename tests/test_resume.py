@@ -1,6 +1,7 @@
 """A resumed run is the run that would have been: same weights, same log, same best model."""
 
 import functools
+import sys
 
 import numpy as np
 import pytest
@@ -66,6 +67,17 @@ def test_settings_that_change_no_result_may_change(run, jobs):
     options = ["--set", "training_params.epochs=2", "--set", f"loader_jobs={before}"]
     run.here(*options)
     run.here("--resume", "--set", f"loader_jobs={after}", "--set", "cache_size=0")
+    assert run.results() == undisturbed_results()
+
+
+@pytest.mark.parametrize("terminals", [(True, False), (False, True)], ids=str)
+def test_run_started_in_a_terminal_goes_on_without_and_back(
+    run, terminals, monkeypatch
+):
+    """Only in a terminal there is a progress bar."""
+    for is_terminal, epochs in zip(terminals, (2, 4), strict=True):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda answer=is_terminal: answer)
+        run.here("--resume", "--set", f"training_params.epochs={epochs}")
     assert run.results() == undisturbed_results()
 
 

@@ -1,8 +1,7 @@
 """The pictures that a training leaves, whatever its length."""
 
-import cv2
-
 import train
+from opencv import cv2
 
 
 def pictures_of(data, **params) -> list[str]:

@@ -3,7 +3,6 @@
 import json
 import math
 
-import cv2
 import numpy as np
 import pytest
 import yaml
@@ -12,6 +11,7 @@ import training_pictures
 import visualizer
 from errors import UserError
 from label_table import LabelTable
+from opencv import cv2
 from run_files import best_entry
 from training_pictures import Curves
 

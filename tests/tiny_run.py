@@ -47,8 +47,11 @@ class TinyRun:
 
     def here(self, *options: str) -> int:
         """Run in this process; returns the exit code, raises the error."""
-        # Drawing the curves takes half of the time; the other processes do.
-        with mock.patch.object(train, "redraw_curves", lambda trainer: None):
+        # Drawing takes half of the time; runs in other processes do.
+        with (
+            mock.patch("training_pictures.draw_curves"),
+            mock.patch("panels.draw_rows"),
+        ):
             return train.main(self.arguments(*options))
 
     def start(self, *options: str, prepare: Callable[[], None] | None = None):
@@ -94,12 +97,12 @@ def undisturbed_results() -> tuple[list[dict], dict[str, bytes]]:
         return run.results()
 
 
-def wait(process) -> int:
+def wait(process, seconds: float = TIME_LIMIT) -> int:
     """Exit code of a process."""
-    process.join(TIME_LIMIT)
+    process.join(seconds)
     if process.exitcode is None:
         process.kill()
-        raise TimeoutError(f"the process ran for more than {TIME_LIMIT} s")
+        raise TimeoutError(f"the process ran for more than {seconds} s")
     return process.exitcode
 
 

@@ -20,11 +20,10 @@ except ImportError:  # Windows: there, nobody keeps two runs apart
 
 _LOCK = ".lock"
 _CONFIG = "config.yaml"
-# The files that a run leaves and the next one replaces.
 _SNAPSHOT = re.compile(r"(snapshot|earlier)_iteration_(\d+)\.npz")
-_RESULT = re.compile(
-    rf"{_SNAPSHOT.pattern}|log|curves\.png|report\.html|fcn_\w+\.npz|epoch_\d+\.png"
-)
+# What training takes hours to make; and with it, all that the next run replaces.
+_RESULT = re.compile(rf"{_SNAPSHOT.pattern}|log|fcn_\w+\.npz")
+_REPLACED = re.compile(rf"{_RESULT.pattern}|curves\.png|report\.html|epoch_\d+\.png")
 _LEFTOVER = re.compile(rf".*{re.escape(TEMPORARY)}(\d+)(\.\w+)?")
 _SUBFOLDERS = ("", "model", "progress", "predict")
 
@@ -140,7 +139,7 @@ def start_afresh(folder: str, overwrite: bool) -> str | None:
         newest, match = snapshots[-1]
         kept = os.path.join(folder, f"earlier_iteration_{match[2]}.npz")
         os.replace(newest, kept)
-    for path, _ in _files(folder, _RESULT):
+    for path, _ in _files(folder, _REPLACED):
         if path != kept:
             os.remove(path)
     sync_folder(folder)

@@ -32,8 +32,8 @@ def kill_and_resume(run: TinyRun, moments) -> int:
 
 
 def test_killed_at_any_write_and_resumed_gives_the_same_bytes(run):
-    # In the first model, at a rename, in a snapshot, in a later one, while removing an old one.
-    assert kill_and_resume(run, [20, 124, 300, 700, 470, 431]) == 6
+    # In the first model, in the first snapshot, in the models and the snapshot of a later epoch.
+    assert kill_and_resume(run, [20, 300, 700, 470]) == 4
     assert run.results() == undisturbed_results()
     assert run.leftovers() == []
 

@@ -71,10 +71,10 @@ class TestLeftovers:
 
     def test_other_files_stay(self, run):
         run.out.mkdir()
-        for name in ("notes.txt", "a.tmp.npz", "b.tmpx1.npz", "report.html"):
+        for name in ("notes.txt", "a.tmp.npz", "b.tmpx1.npz", "scores.json"):
             (run.out / name).touch()
         run.here(*ONE_EPOCH)
-        assert {"notes.txt", "a.tmp.npz", "b.tmpx1.npz", "report.html"} <= set(
+        assert {"notes.txt", "a.tmp.npz", "b.tmpx1.npz", "scores.json"} <= set(
             os.listdir(run.out)
         )
 
@@ -110,15 +110,19 @@ class TestOtherResults:
 
     def test_overwrite_leaves_nothing_of_the_other(self, run):
         run.here()
+        (run.out / "progress").mkdir(exist_ok=True)
+        (run.out / "progress" / "epoch_0004.png").touch()
         run.here(*ONE_EPOCH, "--set", "seed=3", "--overwrite")
         models = {"fcn_1.npz", "fcn_best.npz", "fcn_final.npz"}
         assert set(os.listdir(run.out / "model")) == models
         assert [p.name for p in run.snapshots()] == ["snapshot_iteration_00000003.npz"]
+        assert not (run.out / "progress" / "epoch_0004.png").exists()
         assert len(json.loads((run.out / "log").read_text())) == 1
 
     def test_folder_with_other_files_may_be_used(self, run):
         run.out.mkdir()
-        (run.out / "notes.txt").touch()
+        for name in ("notes.txt", "report.html"):
+            (run.out / name).touch()
         run.here(*ONE_EPOCH)
 
     def test_overwrite_and_resume_exclude_each_other(self, run, capsys):
@@ -149,7 +153,10 @@ class TestSameCommandAgain:
         assert f"continued with --resume {earlier}" in run.output
         assert run.snapshots() == []
         assert run.here("--resume", str(earlier)) == 0
-        assert run.results() == undisturbed_results()
+        log, models = run.results()
+        assert log == undisturbed_results()[0]
+        for name in ("fcn_best.npz", "fcn_final.npz"):
+            assert models[name] == undisturbed_results()[1][name]
         assert not earlier.exists()
 
 

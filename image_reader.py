@@ -1,6 +1,7 @@
 """Reads what a user's folder holds: the list of images, an image, a label."""
 
 import os
+import re
 import struct
 
 import numpy as np
@@ -62,8 +63,14 @@ def read_pointer_file(path: str, key: str = "image pointer") -> list[str]:
 
 
 def _refuse_outside(path: str, lines: list[str], name: str) -> None:
+    if re.search(
+        r"[\0-\x1f\x7f-\x9f]", name
+    ):  # it is printed, and could rule the screen
+        raise UserError(
+            f"{path}, line {lines.index(name) + 1}: {name[:200]!r} holds a control character"
+        )
     inside = os.path.normpath(name)
-    if os.path.isabs(name) or inside.split(os.sep)[0] == os.pardir or "\0" in name:
+    if os.path.isabs(name) or inside.split(os.sep)[0] == os.pardir:
         raise UserError(
             f"{path}, line {lines.index(name) + 1}: {name[:200]!r} leaves the image folder; "
             "names are relative to image_dir_path"

@@ -147,7 +147,12 @@ def _parse_row(path, number: int, line: str) -> tuple[int, tuple[int, int, int],
         re.ASCII,
     )
     color = tuple(int(c) for c in match.groups()[:3]) if match else ()
-    if not match or max(color) > 255:
+    # Names are printed: control characters could write over the screen.
+    if (
+        not match
+        or max(color) > 255
+        or not re.fullmatch(r"[^\0-\x1f\x7f-\x9f]+", match[4])
+    ):
         raise UserError(
             f"{path}, line {number}: {line.strip()[:80]!r} is no row of a label table; "
             "expected 'r,g,b,label' with r, g, b from 0 to 255"

@@ -243,9 +243,17 @@ class TestPicture:
 
 class TestPointerFile:
     @pytest.mark.parametrize(
-        "name", ["../../etc/passwd", "/etc/passwd", "a/../../b.png", "..", "a\0b.png"]
+        "name",
+        [
+            "../../etc/passwd",
+            "/etc/passwd",
+            "a/../../b.png",
+            "..",
+            "a\0b.png",
+            "a\x1b[2J.png",
+        ],
     )
-    def test_path_that_leaves_the_folder(self, tmp_path, name):
+    def test_path_that_leaves_the_folder_or_writes_on_the_screen(self, tmp_path, name):
         path = tmp_path / "pointer"
         path.write_text(f"a.png\n{name}\n")
         assert f"{path}, line 2: " in error_of(read_pointer_file, str(path))
@@ -310,6 +318,12 @@ class TestConfig:
         )
         assert "more than 1 MiB" in message
         assert memory < FEW
+
+
+def test_class_name_that_writes_on_the_screen(tmp_path):
+    (tmp_path / "table").write_text("1,2,3,a\x1b[2Jb\n")
+    message = error_of(read_label_table, tmp_path / "table")
+    assert "line 1: '1,2,3,a\\x1b[2Jb' is no row" in message
 
 
 def test_label_table_of_100_megabytes(tmp_path):

@@ -36,7 +36,7 @@ class TestPointerFile:
             read_pointer_file(tmp_path / "list")
 
     @pytest.mark.parametrize(
-        "name", ["../../etc/passwd", "/etc/passwd", "a/../../b.png", "a\0b"]
+        "name", ["../../etc/passwd", "/etc/passwd", "a/../../b.png", ".."]
     )
     def test_name_that_leaves_the_folder(self, tmp_path, name):
         (tmp_path / "list").write_text(f"a.png\n{name}\n")

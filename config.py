@@ -107,7 +107,7 @@ class Config(_Section):
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 0
     debug_mode: StrictBool = False
     loader_jobs: Annotated[StrictInt, Field(ge=0, le=256)] = 2
-    cache_size: Annotated[StrictInt, Field(ge=0)] = 512
+    cache_size: Annotated[StrictInt, Field(ge=0)] = 256
     training_params: TrainingParams
     augmentation_params: AugmentationParams
 

@@ -6,6 +6,7 @@ train.py looks at some of them with check_datasets(), so that errors come at onc
 import argparse
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -24,9 +25,11 @@ from label_table import LabelTable
 from mini_batch_loader import DatasetPreProcessor
 from text_table import align, percent
 
-# Pairs of a list that are read before training; of a longer list, this many spread over it.
-# The rest is looked at when it is read in training.
+# Pairs of a list that are read before training: this many, spread over it, or what can be read
+# in so many seconds, but a few in any case. The rest is looked at when it is read in training.
 _MAX_READ = 500
+_MAX_SECONDS = 3.0
+_MIN_READ = 20
 _MOST_COMMON = 6
 # Samples on the sheet.
 _SHOWN = {"train": 4, "val": 1, "test": 1}
@@ -35,8 +38,8 @@ _SHOWN = {"train": 4, "val": 1, "test": 1}
 def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
     """Make sure that lists can be trained on.
 
-    That every file exists is checked for all, everything else for up to 500 pairs a list. What
-    is read stays in the dataset's cache, so it is no work lost.
+    That every file exists is checked for all, everything else for up to 500 pairs a list, or as
+    many as can be read in three seconds. What is read stays in the dataset's cache.
 
     Args:
         datasets: the lists by what they are for: train, val.
@@ -51,15 +54,25 @@ def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
     for what, dataset in datasets.items():
         refuse_missing_files(dataset)
         summary = ListSummary(what, dataset)
-        indices = range(0, len(dataset), -(-len(dataset) // _MAX_READ))
+        indices = spread_out(len(dataset), _MAX_READ)
+        deadline = time.monotonic() + _MAX_SECONDS
         jobs = dataset.args.loader_jobs
         for index in survey(summary, indices, dataset.scaled_pair, jobs):
             if summary.problems:
                 raise summary.problems[index]
+            if len(summary.sizes) >= _MIN_READ and time.monotonic() > deadline:
+                break
         sizes = {i: dataset.size_after_crop(s) for i, s in summary.sizes.items()}
         refuse_mixed_sizes(dataset, sizes)
         summaries.append(summary)
     return _brief_description(summaries)
+
+
+def spread_out(length: int, most: int) -> list[int]:
+    """Numbers below length: all in order, or the most so that any first few are spread out."""
+    if length <= most:
+        return list(range(length))
+    return np.random.default_rng(0).permutation(length)[:most].tolist()
 
 
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:

@@ -4,9 +4,9 @@ import json
 import math
 import os
 
-import yaml
-
 from errors import UserError
+from fingerprint import flatten
+from yaml_reader import read_yaml
 
 
 def read_log(folder: str) -> list[dict]:
@@ -50,19 +50,7 @@ def read_config(folder: str) -> dict[str, object]:
     Raises:
         UserError: there is none, or it is broken.
     """
-    try:
-        values = yaml.safe_load(read_config_text(folder))
-        return dict(_flatten(values))
-    except (yaml.YAMLError, AttributeError) as error:
-        raise UserError(f"{folder}: config.yaml is broken: {error}") from None
-
-
-def _flatten(values: dict, prefix: str = ""):
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return flatten(read_yaml(os.path.join(folder, "config.yaml"))[0])
 
 
 def figures(log: list[dict], key: str) -> list[float]:

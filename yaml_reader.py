@@ -52,7 +52,9 @@ def read_yaml(path: str | os.PathLike) -> tuple[dict, dict[tuple, str]]:
         with open(path, "rb") as file:
             text = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise UserError(f"--config: cannot read {path}: {error.strerror}") from None
+        raise UserError(
+            f"cannot read the configuration {path}: {error.strerror}"
+        ) from None
     if len(text) > _MAX_BYTES:
         raise UserError(f"{path}: more than 1 MiB; this is no configuration")
     try:

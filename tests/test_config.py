@@ -109,7 +109,7 @@ def test_camseq01_is_the_books_experiment():
 class TestErrors:
     def test_missing_file(self, tmp_path):
         with pytest.raises(
-            UserError, match=r"--config: cannot read .*nope.yaml: No such file"
+            UserError, match=r"cannot read the configuration .*nope.yaml: No such file"
         ):
             load_config(tmp_path / "nope.yaml")
 

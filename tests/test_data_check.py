@@ -153,9 +153,16 @@ def test_short_form_sums_up_what_will_be_trained_on(small_data):
 
 def test_short_form_reads_a_bounded_number_of_pairs(small_data, monkeypatch):
     monkeypatch.setattr(data_check, "_MAX_READ", 2)
-    (small_data.images / "train_1.png").write_text("no picture")  # 0 and 3 are read
+    unread = set(range(5)) - set(data_check.spread_out(5, 2))
+    (small_data.images / f"train_{min(unread)}.png").write_text("no picture")
     text = check_datasets(lists_of(small_data))
     assert "(in 4 labels of them)" in text
+
+
+def test_short_form_takes_bounded_time_but_reads_a_few_pairs(small_data, monkeypatch):
+    monkeypatch.setattr(data_check, "_MAX_SECONDS", 0)
+    monkeypatch.setattr(data_check, "_MIN_READ", 1)
+    assert "(in 2 labels of them)" in check_datasets(lists_of(small_data))
 
 
 def test_short_form_stops_at_the_first_fault(small_data):

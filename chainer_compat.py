@@ -7,6 +7,8 @@ name only where it is missing, so that the module does nothing on an old install
   and 2.0 removed;
 * ``numpy.distutils.system_info``, which Chainer asks for macOS's BLAS (gone in Python 3.12);
 * ``pkg_resources``, with which it compares CuPy's version (gone from setuptools 82).
+
+Chainer imports CuPy, so that the CUDA libraries CuPy needs are loaded here as well.
 """
 
 import importlib
@@ -17,6 +19,8 @@ import types
 import warnings
 
 import numpy
+
+import cuda_wheels
 
 _ALIASES = {
     "float": float,
@@ -94,6 +98,7 @@ def install() -> None:
     _restore_numpy_aliases()
     _restore_numpy_distutils()
     _restore_pkg_resources()
+    cuda_wheels.preload()
 
 
 install()

@@ -8,6 +8,7 @@ import chainer_compat
 
 import chainer
 import numpy as np
+from chainer.backends import cuda
 
 import cpu_functions
 
@@ -28,8 +29,15 @@ def confusion_matrix(truth, prediction, n_class: int):
     # Pixels left out (-1) fall into the n_class counters before 0, which are cut off: no
     # boolean index, which would copy both arrays (and wait for a GPU).
     index = (truth.ravel() + 1) * n_class + prediction.ravel()
-    counts = xp.bincount(index, minlength=(n_class + 1) * n_class)
-    return counts[n_class:].reshape(n_class, n_class)
+    size = (n_class + 1) * n_class
+    if xp is np:
+        counts = np.bincount(index, minlength=size)
+    else:
+        # CuPy's bincount brings the largest index to the host: the GPU would run empty.
+        # (It has no atomic addition of 64-bit integers.)
+        counts = xp.zeros(size, np.int32)
+        cuda.cupyx.scatter_add(counts, index, xp.ones_like(index))
+    return counts[n_class:].reshape(n_class, n_class).astype(np.int64, copy=False)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, where: np.ndarray, otherwise: float):

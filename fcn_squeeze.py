@@ -11,10 +11,12 @@ deconvolution is a multiple of its stride, against checkerboard artefacts.
 import chainer_compat
 
 import chainer
+import numpy as np
 
 import cpu_functions as F  # Chainer's own, except on the CPU, where they are faster
 import cpu_links as L
 from evaluator import Evaluator
+from gpu_links import Deconvolution2D
 
 
 class Fire(chainer.Chain):
@@ -84,20 +86,20 @@ class FCN(chainer.Chain):
             self.add_layer = L.Convolution2D(n_class * 3, n_class, 1)
 
             # In a deconvolution, pad is what is cut off the border of the output.
-            self.upsample_pool4 = L.Deconvolution2D(
+            self.upsample_pool4 = Deconvolution2D(
                 n_class, n_class, ksize=4, stride=2, pad=1
             )
             if dilated:
                 self.fire9 = FireDilated(512, 64, 256, 256)
-                self.upsample_pool9 = L.Deconvolution2D(
+                self.upsample_pool9 = Deconvolution2D(
                     n_class, n_class, ksize=4, stride=2, pad=1
                 )
             else:
                 self.fire9 = Fire(512, 64, 256, 256)
-                self.upsample_pool9 = L.Deconvolution2D(
+                self.upsample_pool9 = Deconvolution2D(
                     n_class, n_class, ksize=8, stride=4, pad=2
                 )
-            self.upsample_final = L.Deconvolution2D(
+            self.upsample_final = Deconvolution2D(
                 n_class, n_class, ksize=16, stride=4, pad=6
             )
 
@@ -120,6 +122,8 @@ class FCN(chainer.Chain):
             ValueError: H or W is no multiple of ``chainer.config.user_multiple`` (16).
         """
         _check_input_size(x.shape)
+        if self.conv1.W.dtype == np.float16:  # dtype: mixed16
+            x = chainer.functions.cast(x, np.float16)
         h = F.elu(self.conv1(x))  # 1/2
         h = F.max_pooling_2d(h, 3, stride=2)  # 1/4
         p1 = self.score_pool1(h)
@@ -156,7 +160,10 @@ class FCN(chainer.Chain):
         # The last batch's graph goes before this one's is built: half the peak memory.
         self.h = self.loss = None
         self.h = self.scores(x)
-        self.loss = F.softmax_cross_entropy(self.h, t)
+        scores = self.h
+        if scores.dtype == np.float16:  # a mean over a million pixels needs more digits
+            scores = chainer.functions.cast(scores, np.float32)
+        self.loss = F.softmax_cross_entropy(scores, t)
         self.evaluator.preparation(self.h, t)
         return self.loss
 

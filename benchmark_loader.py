@@ -81,7 +81,7 @@ def _epochs(loader: DatasetPreProcessor) -> tuple[list[float], list[float]]:
     optimizer = chainer.optimizers.Adam().setup(model)
     batch_size = args.training_params.batch_size
     order = EpochOrder(len(loader), batch_size, args.seed)
-    iterator = make_iterator(loader, order_sampler=order)
+    iterator = make_iterator(loader, order.share, order_sampler=order)
     count = -(-len(loader) // batch_size)
     batches = [to_batch(iterator.next(), device) for _ in range(count)]
     epochs, steps = [], []

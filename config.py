@@ -104,6 +104,10 @@ class Config(_Section):
     image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
     normalizer: Literal["GCN", "LCN", "none"] = "GCN"
     gpu: Annotated[StrictInt, Field(ge=-1)] = -1
+    dtype: Literal["float32", "mixed16"] = "float32"
+    communicator: Literal["auto", "naive", "flat", "non_cuda_aware", "pure_nccl"] = (
+        "auto"
+    )
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 0
     debug_mode: StrictBool = False
     loader_jobs: Annotated[StrictInt, Field(ge=0, le=256)] = 2
@@ -245,6 +249,8 @@ def _args(
             include={
                 "debug_mode",
                 "gpu",
+                "dtype",
+                "communicator",
                 "in_ch",
                 "image_dir_path",
                 "output_path",

@@ -19,14 +19,19 @@ import numpy as np
 import threadpoolctl
 
 
+def cores() -> set[int]:
+    """Numbers of the cores this process may use."""
+    try:
+        return os.sched_getaffinity(0)
+    except AttributeError:  # macOS and Windows have no affinity call
+        return set(range(os.cpu_count() or 1))
+
+
 def worker_count() -> int:
     """Cores this process may use, at most ``OMP_NUM_THREADS`` if that is set."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows have no affinity call
-        cores = os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
+    usable = len(cores())
+    return min(usable, int(limit)) if limit.isdigit() and int(limit) else usable
 
 
 class _Workers:
@@ -90,6 +95,11 @@ def parallel(task: Callable, items: Iterable) -> None:
         items: The cut of the work; it must not depend on the number of workers.
     """
     _workers.run(task, items)
+
+
+def use_at_most(workers: int) -> None:
+    """Leave the other cores to other processes; to be called before the first layer runs."""
+    _workers.count = min(_workers.count, workers)
 
 
 class _Memory:

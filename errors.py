@@ -1,7 +1,12 @@
 """The error that is a sentence for the person at the keyboard, and the exit code it makes."""
 
+import contextlib
 import sys
 from collections.abc import Callable
+
+EXIT_CODE = 2
+# Within this block a failure is reported; distributed puts one here that ends all processes.
+reporting: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
 
 
 class UserError(Exception):
@@ -21,12 +26,20 @@ def run_program(main: Callable[[], int | None]) -> None:
     Ctrl-C ends it with exit code 130. An OSError (disk full, folder read-only, file gone) names its path, and counts as one.
     """
     try:
-        sys.exit(main())
+        code = main()
     except (UserError, OSError) as error:
-        print(f"error: {_sentence(error)}", file=sys.stderr)
-        sys.exit(2)
+        with reporting():
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+        code = EXIT_CODE
+    except SystemExit as error:  # argparse has told what is wrong, or printed its help
+        if error.code:
+            with reporting():
+                pass
+        raise
     except KeyboardInterrupt:
-        sys.exit(130)
+        with reporting():
+            code = 130
+    sys.exit(code)
 
 
 def _sentence(error: Exception) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from config import PATH_KEYS, Config
 from label_table import LabelTable
 
-# None of these changes a bit of the result (gpu: only as much as another machine would).
-FREE_KEYS = {"gpu", "loader_jobs", "cache_size", "debug_mode"}
+# None of these changes a bit of the result (gpu, communicator: only as much as another machine).
+FREE_KEYS = {"gpu", "communicator", "loader_jobs", "cache_size", "debug_mode"}
 # These decide when the result is there and where it goes.
 LENGTH_KEYS = {"training_params.epochs", "training_params.snapshot_epochs"}
 

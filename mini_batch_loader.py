@@ -30,37 +30,85 @@ class EpochOrder:
     stack_examples() drops. The number of an image also says in which epoch and at which
     position it is drawn, so that its augmentation needs no state that could be lost.
 
+    Several processes each draw a share of every batch, and all make as many iterations.
+
     Args:
         size (int): images in the list.
-        batch_size (int): images in a batch.
+        batch_size (int): images in a batch, of all processes together.
         seed (int): the order of an epoch depends on (seed, epoch) alone.
+        rank (int): number of this process.
+        processes (int): number of all processes.
+
+    Attributes:
+        share (int): images in this process's share of a batch, PADDING included.
+        batches (int): batches in an epoch.
     """
 
     PADDING = -1
 
-    def __init__(self, size: int, batch_size: int, seed: int):
+    def __init__(
+        self, size: int, batch_size: int, seed: int, rank: int = 0, processes: int = 1
+    ):
         self.size = size
         self.batch_size = batch_size
-        self.slots = padded_size(size, batch_size)
         self.seed = seed
+        self.share = -(-batch_size // processes)
+        self.slots = padded_size(size, batch_size)
+        self.batches = self.slots // batch_size
+        self._rank = rank
+        self._processes = processes
 
     def __call__(self, current_order: np.ndarray, current_position: int) -> np.ndarray:
         """The order of the epoch after the one in current_order (Chainer asks with 0, 1, 2...)."""
-        epoch = int(current_order[0]) // self.size // self.slots
+        epoch = max(int(current_order.max()), 0) // self.size // self.slots
         return self.order(epoch + 1)
 
     def order(self, epoch: int) -> np.ndarray:
-        """int64 (slots,): the numbers of an epoch, counted from 1."""
+        """int64 (batches * share,): the numbers of an epoch, counted from 1, for this process."""
         images = _generator(self.seed, epoch).permutation(self.size)
         draws = epoch * self.slots + np.arange(self.size, dtype=np.int64)
         order = np.full(self.slots, self.PADDING, np.int64)
         order[: self.size] = draws * self.size + images
-        return order
+        # Of each batch, process r takes the images r, r + n, ...
+        missing = self.share * self._processes - self.batch_size
+        batches = np.pad(
+            order.reshape(self.batches, self.batch_size),
+            ((0, 0), (0, missing)),
+            constant_values=self.PADDING,
+        )
+        return batches[:, self._rank :: self._processes].ravel()
 
     def batch(self, iteration: int) -> np.ndarray:
-        """int64 (batch_size,): the numbers of a batch; iterations are counted from 0."""
-        epoch, first = divmod(iteration * self.batch_size, self.slots)
-        return self.order(epoch + 1)[first : first + self.batch_size]
+        """int64 (share,): the numbers of a batch; iterations are counted from 0."""
+        epoch, batch = divmod(iteration, self.batches)
+        return self.order(epoch + 1)[batch * self.share :][: self.share]
+
+    def place(self, iterator: chainer.dataset.Iterator, iteration: int) -> None:
+        """Bring an iterator to where it stands after so many iterations.
+
+        So that a snapshot holds nothing that depends on the number of processes.
+        """
+        epoch, batch = divmod(iteration, self.batches)
+        epoch_before, batch_before = divmod(iteration - 1, self.batches)
+        state = {
+            "current_position": batch * self.share,
+            "epoch": epoch,
+            "is_new_epoch": iteration > 0 and batch == 0,
+            "previous_epoch_detail": epoch_before + batch_before / self.batches,
+        }
+        if iteration == 0:
+            state["previous_epoch_detail"] = -1.0  # Chainer's None
+        order = self.order(epoch + 1)
+
+        def deserializer(key: str, value):
+            if key in state:
+                return state[key]
+            value[...] = (
+                order  # SerialIterator's "order", MultithreadIterator's "_order"
+            )
+            return value
+
+        iterator.serialize(deserializer)
 
 
 def padded_size(size: int, batch_size: int) -> int:
@@ -272,6 +320,15 @@ def stack_examples(examples: list) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UserError: the images are not all of one size.
     """
+    return chainer.dataset.concat_examples(whole_examples(examples))
+
+
+def whole_examples(examples: list) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The examples that are not None.
+
+    Raises:
+        UserError: the images are not all of one size.
+    """
     examples = [example for example in examples if example is not None]
     sizes = {label.shape for _, label in examples}
     if len(sizes) > 1:
@@ -280,10 +337,22 @@ def stack_examples(examples: list) -> tuple[np.ndarray, np.ndarray]:
             f"images of different sizes in one batch ({w1} x {h1} and {w2} x {h2} pixels after "
             "scaling and cropping); bring them to one size, or set training_params.batch_size: 1"
         )
-    return chainer.dataset.concat_examples(examples)
+    return examples
 
 
 @chainer.dataset.converter()
 def to_batch(examples: list, device: chainer.backend.Device):
-    """Chainer's converter for a list of examples: stack_examples(), sent to the device."""
-    return device.send(stack_examples(examples))
+    """Chainer's converter for a list of examples: stack_examples(), sent to the device.
+
+    Where there is none, as in a process's share of a short batch, an image without labels
+    stands in: its loss and all gradients are 0.
+    """
+    return device.send(stack_examples(whole_examples(examples) or [unlabelled()]))
+
+
+def unlabelled() -> tuple[np.ndarray, np.ndarray]:
+    """The smallest example, black and without a label."""
+    side = chainer.global_config.user_multiple
+    channels = chainer.global_config.user_train_args.in_ch
+    image = np.zeros((channels, side, side), np.float32)
+    return image, np.full((side, side), -1, np.int32)

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 import checkpoint
+import distributed
 import panels
 from config import load_config
 from data_check import refuse_missing_files
@@ -38,15 +39,19 @@ _SHOWN = 3
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    load_config(arguments.config, arguments.set)
+    processes = distributed.join()
+    with processes.one_first():
+        arguments = parse_arguments(argv)
+        load_config(arguments.config, arguments.set)
     args = chainer.global_config.user_test_args
-    segmenter = restore_segmenter(args, arguments)
+    if arguments.inputs and processes.rank:
+        return 0  # photos are the first process's; a list to score is everybody's
+    segmenter = restore_segmenter(args, arguments, processes)
     folder = os.path.join(args.output_path, "predict")
     if arguments.inputs:
         inputs_folder = os.path.join(folder, "inputs")
         return apply_model(segmenter, arguments.inputs, args, inputs_folder)
-    score_model(segmenter, args, arguments.model, folder)
+    score_model(segmenter, args, arguments.model, folder, processes)
     return 0
 
 
@@ -78,7 +83,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def restore_segmenter(args: SimpleNamespace, arguments) -> Segmenter:
+def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
     """The trained network of the configuration, on its device."""
     if arguments.model is None:
         arguments.model = args.model_path.format(args.model_version)
@@ -90,14 +95,16 @@ def restore_segmenter(args: SimpleNamespace, arguments) -> Segmenter:
                 f"there is no trained model {arguments.model} yet; "
                 f"train one with: {shlex.join(command)}"
             )
-    device = choose_device(args.gpu)
+    device = choose_device(processes.gpu(args.gpu))
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated)
     checkpoint.load_model(arguments.model, model)
     model.to_device(device)
     return Segmenter(model, args, device)
 
 
-def score_model(segmenter: Segmenter, args, model_path: str, folder: str) -> None:
+def score_model(
+    segmenter: Segmenter, args, model_path: str, folder: str, processes
+) -> None:
     """Score the test images: table, scores.json, pictures."""
     table = args.label_table
     digest = file_digest(model_path)
@@ -107,10 +114,15 @@ def score_model(segmenter: Segmenter, args, model_path: str, folder: str) -> Non
         [os.path.splitext(os.path.normpath(n))[0] for n in dataset.names]
     )
     scores = Scores(table)
-    for image in progress_bar(score_images(segmenter, dataset), len(dataset), "image"):
+    images = score_images(segmenter, dataset, processes)
+    if processes.rank == 0:
+        images = progress_bar(images, len(dataset), "image")
+    for image in images:
         scores.add(image)
         colors = table.colors_of_classes(image.photo_classes)
         write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
+    if processes.rank:
+        return
     if not scores.confusion.any():
         raise UserError(
             f"test_image_pointer: no image of {args.image_pointer_path} has a labelled pixel; "

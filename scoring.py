@@ -52,25 +52,42 @@ def example_row(
 
 
 def score_images(
-    segmenter: Segmenter, dataset: DatasetPreProcessor
+    segmenter: Segmenter, dataset: DatasetPreProcessor, processes
 ) -> Iterator[ScoredImage]:
-    """Score a list, one image at a time, so that images may be of any sizes.
+    """Score a list, one image a process at a time, so that images may be of any sizes.
+
+    Args:
+        processes: as distributed.join() gives them; all must call it.
+
+    Yields:
+        ScoredImage: the images in order, all of them in the first process, none in the others.
 
     Raises:
         UserError: a file is missing, broken, or disagrees with the configuration.
     """
+    for first in range(0, len(dataset), processes.size):
+        index = first + processes.rank
+        image = None
+        if index < len(dataset):
+            image = score_image(segmenter, dataset, index)
+        yield from filter(None, processes.gather(image))
+
+
+def score_image(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, index: int
+) -> ScoredImage:
+    """Score one image of a list at both sizes."""
     n_class = segmenter.n_class
-    for index, name in enumerate(dataset.names):
-        prediction, truth = predict_example(segmenter, dataset, index)
-        photo, photo_truth = dataset.full_pair(index)
-        photo_classes = segmenter.classes(photo)
-        yield ScoredImage(
-            index,
-            name,
-            confusion_matrix(truth, prediction, n_class),
-            confusion_matrix(photo_truth.astype(np.int32), photo_classes, n_class),
-            photo_classes,
-        )
+    prediction, truth = predict_example(segmenter, dataset, index)
+    photo, photo_truth = dataset.full_pair(index)
+    photo_classes = segmenter.classes(photo)
+    return ScoredImage(
+        index,
+        dataset.names[index],
+        confusion_matrix(truth, prediction, n_class),
+        confusion_matrix(photo_truth.astype(np.int32), photo_classes, n_class),
+        photo_classes,
+    )
 
 
 class Scores:

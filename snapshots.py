@@ -22,7 +22,7 @@ _NAME = re.compile(r"snapshot_iteration_(\d+)\.npz")
 # when it is read.
 _NONE_KEYS = "_none_keys"
 _FINGERPRINT = "_fingerprint"
-# Weights, their two moments in Adam, and the best weights; and the order of the images, the log.
+# Weights, their two moments in Adam, and the best weights; and the log.
 _MODELS, _MAX_REST = 4, 1 << 28
 
 
@@ -35,20 +35,28 @@ class Snapshots(extension.Extension):
         settings: what the result depends on; a run under others will not go on from here.
         stop (StopSignals): tells that the run is to end.
         iterations (int): of an epoch.
+        processes: as distributed.join() gives them; all must have this extension, for each has a
+            part of the figures of an epoch, but the first one writes.
     """
 
     trigger = (1, "iteration")
     priority = -1000
 
-    def __init__(self, settings: Settings, stop: StopSignals, iterations: int):
+    def __init__(
+        self, settings: Settings, stop: StopSignals, iterations: int, processes
+    ):
         self._settings = settings
         self._stop = stop
         self._iterations = iterations
+        self._processes = processes
         self._before_last = None
 
     def __call__(self, trainer) -> None:
         is_new_epoch = trainer.updater.is_new_epoch
         self._before_last = None
+        # All end after the same iteration, whichever process was asked to.
+        signal = self._processes.largest(self._stop.received or 0)
+        self._stop.received = signal or None
         if is_new_epoch or self._stop.received:
             self._write(trainer.out, self._state(trainer))
         elif (trainer.updater.iteration + 1) % self._iterations == 0:
@@ -65,8 +73,8 @@ class Snapshots(extension.Extension):
         Raises:
             Interrupted: the state before the iteration is stored; going on repeats it.
         """
-        if not self._stop.received:
-            return
+        if not self._stop.received or self._processes.size > 1:
+            return  # of several processes, the others are at other batches, or done
         if self._before_last is not None:
             self._write(trainer.out, self._before_last)
         raise Interrupted
@@ -79,8 +87,9 @@ class Snapshots(extension.Extension):
         values[_FINGERPRINT] = to_array(self._settings)
         return values
 
-    @staticmethod
-    def _write(folder: str, state: dict[str, np.ndarray]) -> None:
+    def _write(self, folder: str, state: dict[str, np.ndarray]) -> None:
+        if self._processes.rank:
+            return
         iteration = int(state["updater/iteration"])
         write_npz(_path(folder, iteration), state)
         # A snapshot of a later iteration is one that was broken, or that we went on before.
@@ -162,10 +171,6 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
         )
     for key in values[_NONE_KEYS]:
         values[str(key)] = np.array(None, dtype=object)
-    # MultithreadIterator's name for what SerialIterator calls 'order': loader_jobs may change.
-    iterator = "updater/iterator:main"
-    if f"{iterator}/order" in values:
-        values[f"{iterator}/_order"] = values[f"{iterator}/order"]
     try:
         chainer.serializers.NpzDeserializer(values).load(trainer)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Trains the SqueezeNet-FCN: python train.py --config config.yaml"""
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 from chainer.training import extensions
 
 import checkpoint
+import distributed
 import run_folder
 from config import Config, load_config
 from data_check import check_datasets
@@ -21,7 +23,8 @@ from fcn_squeeze import FCN
 from fingerprint import Settings, fingerprint
 from inference import Segmenter
 from interruption import Interrupted, StopSignals
-from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
+from mini_batch_loader import DatasetPreProcessor, EpochOrder
+from mixed_precision import MixedPrecisionAdam
 from report import write_report
 from snapshots import Snapshots, restore, restore_newest
 from training import (
@@ -34,28 +37,47 @@ from training import (
     Validation,
 )
 from training_pictures import Curves, ProgressPictures
+from transfer import batch_converter
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
+    # Processes: one, or those that mpiexec started
+    processes = distributed.join()
 
     # Configuration -> chainer.global_config
-    config = load_config(arguments.config, arguments.set)
+    with processes.one_first():
+        arguments = parse_arguments(argv)
+        config = load_config(arguments.config, arguments.set)
     args = chainer.global_config.user_train_args
     chainer.global_config.train = args.train
     chainer.set_debug(args.debug_mode)
-    device = choose_device(args.gpu)
+    device = choose_device(processes.gpu(args.gpu))
+    processes.connect(args.communicator, device)
+    mixed = args.dtype == "mixed16"
+    chainer.global_config.dtype = chainer.mixed16 if mixed else np.float32
 
     # Datasets
     train_mini_batch_loader, train_data_size = prepare_dataset()
     val_mini_batch_loader = DatasetPreProcessor(chainer.global_config.user_val_args)
     lists = {"train": train_mini_batch_loader, "val": val_mini_batch_loader}
-    print(check_datasets(lists), end="\n\n")
+    if processes.local_rank == 0:
+        print(check_datasets(lists), end="\n\n")
 
     # Iterators: every image once an epoch, in an order that the seed decides
-    order = EpochOrder(train_data_size, args.training_params.batch_size, args.seed)
-    train_iterator = make_iterator(train_mini_batch_loader, order_sampler=order)
-    val_iterator = make_iterator(val_mini_batch_loader, repeat=False, shuffle=False)
+    batch_size = args.training_params.batch_size
+    order = EpochOrder(
+        train_data_size, batch_size, args.seed, processes.rank, processes.size
+    )
+    train_iterator = make_iterator(
+        train_mini_batch_loader, order.share, order_sampler=order
+    )
+    val_images, val_batch_size = processes.share(len(val_mini_batch_loader), batch_size)
+    val_iterator = make_iterator(
+        val_mini_batch_loader,
+        val_batch_size,
+        repeat=False,
+        order_sampler=lambda order, position: val_images,
+    )
 
     # Model
     np.random.seed(args.seed)
@@ -63,57 +85,69 @@ def main(argv: list[str] | None = None) -> int:
     model.to_device(device)
 
     # Optimizer
-    optimizer = chainer.optimizers.Adam(alpha=args.training_params.learning_rate)
+    adam = MixedPrecisionAdam if mixed else chainer.optimizers.Adam
+    optimizer = adam(alpha=args.training_params.learning_rate)
     optimizer.setup(model)
     optimizer.add_hook(chainer.optimizer.WeightDecay(args.training_params.weight_decay))
+    optimizer = processes.optimizer(optimizer)
 
     # Updater and trainer
     def batch_names(iteration: int) -> list[str]:
         return train_mini_batch_loader.file_names(order.batch(iteration))
 
-    epochs = args.training_params.epochs
-    updater = Updater(train_iterator, optimizer, to_batch, device, batch_names)
-    end = LastEpoch(epochs)
+    updater = Updater(
+        train_iterator,
+        optimizer,
+        batch_converter(device),
+        device,
+        order,
+        batch_names,
+        processes,
+    )
+    end = LastEpoch(args.training_params.epochs)
     trainer = chainer.training.Trainer(updater, end, args.output_path)
 
-    # Each epoch: figures of training and validation, log, table, curves
+    # All processes: figures of training and validation, and what a snapshot needs of each
     names = train_mini_batch_loader.names, val_mini_batch_loader.names
     settings = fingerprint(config, *names, args.label_table)
     stop = StopSignals()
-    snapshots = Snapshots(settings, stop, order.slots // order.batch_size)
-    stop_if_asked = snapshots.stop_if_asked
-    trainer.extend(EpochFigures(model))
+    snapshots = Snapshots(settings, stop, order.batches, processes)
+    trainer.extend(EpochFigures(model, processes))
     trainer.extend(extensions.observe_value("lr", lambda trainer: optimizer.alpha))
-    trainer.extend(Validation(val_iterator, model, to_batch, device, stop_if_asked))
-    trainer.extend(Log())
-    trainer.extend(EpochTable(epochs), trigger=(1, "epoch"))
-    trainer.extend(Curves())
-    if sys.stdout.isatty():
-        progress_bar = extensions.ProgressBar(update_interval=1)
-        # Not a trigger with a state, which the snapshots of other terminals would lack.
-        trainer.extend(progress_bar, trigger=lambda trainer: True)
-
-    # At the start and every few epochs: what the model makes of a few validation images
-    every_few_epochs = (args.training_params.snapshot_epochs, "epoch")
-    progress = ProgressPictures(Segmenter(model, args, device), val_mini_batch_loader)
-    trainer.extend(progress, trigger=every_few_epochs, call_before_training=True)
-
-    # Models: every few epochs, and the best so far; snapshots to go on from
-    trainer.extend(save_model(model, "{}"), name="model", trigger=every_few_epochs)
-    trainer.extend(BestModel(model, args.model_path.format("best")))
+    trainer.extend(
+        Validation(
+            val_iterator,
+            model,
+            batch_converter(device),
+            device,
+            snapshots.stop_if_asked,
+            processes,
+        )
+    )
     trainer.extend(snapshots)
 
-    with run_folder.locked(args.output_path), stop:
-        prepare_output(trainer, arguments, config, settings)
+    # The first process also shows and stores what all have reached
+    is_first = processes.rank == 0
+    if is_first:
+        show_progress(trainer, bar=processes.size == 1 and sys.stdout.isatty())
+        show_pictures(trainer, Segmenter(model, args, device), val_mini_batch_loader)
+        store_models(trainer, model)
+
+    lock = run_folder.locked(args.output_path) if is_first else contextlib.nullcontext()
+    with lock, stop:
+        if is_first:
+            prepare_output(trainer, arguments, config, settings)
+        processes.share_state(updater)
         try:
             trainer.run(show_loop_exception_msg=False)
         except Interrupted:
             print_how_to_go_on(trainer, arguments, stop)
             return stop.exit_code
-        save_model(model, "final")(trainer)
-        write_report(args.output_path)
-        run_folder.discard_earlier(args.output_path)
-    print_success(trainer, arguments)
+        if is_first:
+            save_model(model, "final")(trainer)
+            write_report(args.output_path)
+            run_folder.discard_earlier(args.output_path)
+            print_success(trainer, arguments)
     return 0
 
 
@@ -153,14 +187,50 @@ def prepare_dataset() -> tuple[DatasetPreProcessor, int]:
     return train_mini_batch_loader, len(train_mini_batch_loader)
 
 
-def make_iterator(loader: DatasetPreProcessor, **order) -> chainer.dataset.Iterator:
-    """Chainer's iterator for a loader: with threads that read ahead, or without."""
-    batch_size, jobs = loader.args.training_params.batch_size, loader.args.loader_jobs
+def make_iterator(
+    dataset: chainer.dataset.DatasetMixin, batch_size: int, **order
+) -> chainer.dataset.Iterator:
+    """Chainer's iterator: with threads that read ahead, or without."""
+    jobs = chainer.global_config.user_train_args.loader_jobs
     if jobs == 0:
-        return chainer.iterators.SerialIterator(loader, batch_size, **order)
+        return chainer.iterators.SerialIterator(dataset, batch_size, **order)
     return chainer.iterators.MultithreadIterator(
-        loader, batch_size, n_threads=jobs, **order
+        dataset, batch_size, n_threads=jobs, **order
     )
+
+
+def show_progress(trainer: chainer.training.Trainer, bar: bool) -> None:
+    """Each epoch: log, table, curves; on a terminal a progress bar, which mpiexec would mar."""
+    params = chainer.global_config.user_train_args.training_params
+    trainer.extend(Log())
+    trainer.extend(EpochTable(params.epochs, bar), trigger=(1, "epoch"))
+    trainer.extend(Curves())
+    if bar:
+        progress_bar = extensions.ProgressBar(update_interval=1)
+        # Not a trigger with a state, which the snapshots of other terminals would lack.
+        trainer.extend(progress_bar, trigger=lambda trainer: True)
+
+
+def show_pictures(
+    trainer: chainer.training.Trainer,
+    segmenter: Segmenter,
+    dataset: DatasetPreProcessor,
+) -> None:
+    """At the start and every few epochs: what the model makes of a few validation images."""
+    params = chainer.global_config.user_train_args.training_params
+    trainer.extend(
+        ProgressPictures(segmenter, dataset),
+        trigger=(params.snapshot_epochs, "epoch"),
+        call_before_training=True,
+    )
+
+
+def store_models(trainer: chainer.training.Trainer, model: FCN) -> None:
+    """Models every few epochs, and the best so far."""
+    args = chainer.global_config.user_train_args
+    every_few_epochs = (args.training_params.snapshot_epochs, "epoch")
+    trainer.extend(save_model(model, "{}"), name="model", trigger=every_few_epochs)
+    trainer.extend(BestModel(model, args.model_path.format("best")))
 
 
 def prepare_output(

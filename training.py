@@ -33,12 +33,18 @@ class Updater(chainer.training.updaters.StandardUpdater):
 
     Args:
         iterator, optimizer, converter, device: as StandardUpdater's.
+        order (EpochOrder): the iterator's.
         batch_names (callable): gives the image file names of an iteration, counted from 0.
+        processes: as distributed.join() gives them.
     """
 
-    def __init__(self, iterator, optimizer, converter, device, batch_names):
+    def __init__(
+        self, iterator, optimizer, converter, device, order, batch_names, processes
+    ):
         super().__init__(iterator, optimizer, converter=converter, device=device)
+        self._order = order
         self._batch_names = batch_names
+        self._processes = processes
 
     def update_core(self) -> None:
         """One iteration: a batch, its loss, the gradients, Adam's step.
@@ -52,17 +58,38 @@ class Updater(chainer.training.updaters.StandardUpdater):
             x, t = self.converter(batch, self.device)
         except UserError as error:
             raise UserError(f"{error}\n       the batch: {self._names()}") from None
-        optimizer.update(self._finite_loss, x, t)
-
-    def _finite_loss(self, x, t) -> chainer.Variable:
-        loss = self.get_optimizer("main").target(x, t)
-        if not np.isfinite(float(loss.array)):
+        factor = self._processes.loss_factor(batch)
+        try:
+            optimizer.update(self._finite_loss, x, t, factor)
+        except FloatingPointError as error:
             raise UserError(
-                f"the loss is {float(loss.array)} in epoch {self.epoch_of_batch}, iteration "
-                f"{self.iteration + 1}; lower training_params.learning_rate, and look at the "
-                f"images of the batch: {self._names()}"
-            )
-        return loss
+                f"{error} in epoch {self.epoch_of_batch}, iteration {self.iteration + 1}; lower "
+                f"training_params.learning_rate, and look at the images of the batch: "
+                f"{self._names()}"
+            ) from None
+
+    def _finite_loss(self, x, t, factor: float) -> chainer.Variable:
+        """The loss times a factor, checked before it reaches the weights: the one wait for the GPU.
+
+        Backward pass and update are then queued at once, and run while the next batch is
+        prepared and sent. MixedPrecisionAdam checks the loss together with the gradients.
+        """
+        optimizer = self.get_optimizer("main")
+        loss = optimizer.target(x, t)
+        if not optimizer._loss_scaling_is_dynamic:
+            value = float(loss.array)
+            if not np.isfinite(value):
+                raise FloatingPointError(f"the loss is {value}")
+        return loss if factor == 1 else loss * factor
+
+    def serialize(self, serializer) -> None:
+        """Store or read model, optimizer and iteration, from which the iterator's place follows."""
+        optimizer = self.get_optimizer("main")
+        optimizer.serialize(serializer["optimizer:main"])
+        optimizer.target.serialize(serializer["model:main"])
+        self.iteration = int(serializer("iteration", self.iteration))
+        if isinstance(serializer, chainer.Deserializer):
+            self._order.place(self.get_iterator("main"), self.iteration)
 
     @property
     def epoch_of_batch(self) -> int:
@@ -107,12 +134,13 @@ class _Figures:
             self.confusion += confusion
             self.loss_sum += loss_sum
 
-    def compute(self) -> dict[str, float]:
-        """Means over all labelled pixels of the set."""
-        figures = summarize(cuda.to_cpu(self.confusion))
+    def compute(self, processes) -> dict[str, float]:
+        """Means over all labelled pixels of the set, of all processes together."""
+        figures = summarize(processes.sum(cuda.to_cpu(self.confusion)))
+        loss_sum = processes.sum(float(self.loss_sum))
         pixels = max(int(figures["pixels"].sum()), 1)
         return {
-            "loss": float(self.loss_sum) / pixels,
+            "loss": loss_sum / pixels,
             "accuracy": float(figures["pixel_accuracy"]),
             "miou": float(figures["mean_iou"]),
         }
@@ -127,39 +155,53 @@ class EpochFigures(extension.Extension):
 
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, model):
+    def __init__(self, model, processes):
         self._model = model
+        self._processes = processes
         self._figures = _Figures()
 
     def __call__(self, trainer) -> None:
         self._figures.add(self._model)
         if trainer.updater.is_new_epoch:
-            for name, value in self._figures.compute().items():
+            for name, value in self._figures.compute(self._processes).items():
                 trainer.observation[f"main/{name}"] = value
             self._figures = _Figures()
 
     def serialize(self, serializer) -> None:
-        figures = self._figures
+        """Store the sums of all processes (each must call it), or read them into the first."""
         for name in ("loss_sum", "confusion"):
-            value = serializer(name, getattr(figures, name))
-            if isinstance(serializer, chainer.Deserializer) and value is not None:
-                value = self._model.device.send(value)  # gpu may have changed
-            setattr(figures, name, value)
+            value = getattr(self._figures, name)
+            if isinstance(serializer, chainer.Deserializer):
+                value = serializer(name, value)
+                if value is not None:  # the device may be another than before
+                    value = self._model.device.send(value)
+                setattr(self._figures, name, None if self._processes.rank else value)
+            elif value is None:
+                serializer(name, None)
+            else:
+                serializer(name, self._processes.sum(cuda.to_cpu(value)))
 
 
 class Validation(chainer.training.extensions.Evaluator):
     """Chainer's Evaluator with the figures of the whole set instead of means of batches.
 
     Args:
-        iterator, target, converter, device: as Evaluator's.
+        iterator, target, converter, device: as Evaluator's; this process's share of the set.
         before_batch: called with the trainer before each batch; may raise to break it off.
+        processes: as distributed.join() gives them.
     """
 
     name = "validation"
+    # Not Chainer's (1, "epoch"): that has a state, which only the first process resumes, and all
+    # must validate at the same time.
+    trigger = staticmethod(lambda trainer: trainer.updater.is_new_epoch)
 
-    def __init__(self, iterator, target, converter, device, before_batch: Callable):
+    def __init__(
+        self, iterator, target, converter, device, before_batch: Callable, processes
+    ):
         super().__init__(iterator, target, converter, device)
         self._before_batch = before_batch
+        self._processes = processes
         self._trainer = None
 
     def __call__(self, trainer=None) -> dict[str, float]:
@@ -177,7 +219,8 @@ class Validation(chainer.training.extensions.Evaluator):
                 self._before_batch(self._trainer)
                 model(*self.converter(batch, self.device))
                 figures.add(model)
-        return {f"{self.name}/main/{name}": v for name, v in figures.compute().items()}
+        means = figures.compute(self._processes)
+        return {f"{self.name}/main/{name}": value for name, value in means.items()}
 
 
 class Log(chainer.training.extensions.LogReport):
@@ -244,11 +287,13 @@ class EpochTable(extension.Extension):
 
     Args:
         epochs (int): of the whole training.
+        bar (bool): whether Chainer's progress bar stands below.
         out: where to print.
     """
 
-    def __init__(self, epochs: int, out=sys.stdout):
+    def __init__(self, epochs: int, bar: bool = False, out=sys.stdout):
         self._epochs = epochs
+        self._bar = bar
         self._out = out
         self._start = 0.0
 
@@ -271,6 +316,6 @@ class EpochTable(extension.Extension):
         self._start = now
 
     def _print(self, text: str) -> None:
-        # Below the cursor stands Chainer's progress bar, if there is one: wipe it first.
-        wipe = "\033[J" if self._out.isatty() else ""
+        # The bar stands below the cursor: wipe it first.
+        wipe = "\033[J" if self._bar else ""
         print(wipe + text, file=self._out, flush=True)

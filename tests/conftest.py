@@ -1,6 +1,7 @@
-"""Small data sets on disk, in the project's own format."""
+"""Small data sets on disk, in the project's own format; where CuPy's emulation is."""
 
 import os
+import shutil
 from pathlib import Path
 
 # Before NumPy is loaded. On images this small, BLAS threads wait for each other most of the
@@ -18,6 +19,14 @@ from opencv import cv2
 # The same examples in every run, and no time limit: the machine may be busy.
 settings.register_profile("deterministic", derandomize=True, deadline=None)
 settings.load_profile("deterministic")
+
+ROOT = Path(__file__).parent.parent
+EMULATION = ROOT.parent / "shared" / "cupy_on_cpu"
+
+emulated = pytest.mark.skipif(
+    not EMULATION.is_dir() or shutil.which(os.environ.get("CXX", "g++")) is None,
+    reason="needs ../shared/cupy_on_cpu and a C++ compiler",
+)
 
 COLORS = {"Sky": (128, 128, 128), "Road": (128, 64, 128), "Car": (64, 0, 128)}
 

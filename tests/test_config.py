@@ -179,6 +179,8 @@ class TestErrors:
             "normalizer=gcn",
             "user_multiple=0",
             "gpu=-2",
+            "dtype=float16",
+            "communicator=mpi",
             "seed=-1",
             "dilated=maybe",
             "debug_mode=2",

@@ -129,6 +129,7 @@ def test_resumed_run_is_the_run_that_would_have_been(small_data):
     [
         {"seed": 1},
         {"dilated": False},
+        {"dtype": "mixed16"},
         {"training_params": {"learning_rate": 0.01}},
         {"training_params": {"weight_decay": 0.5}},
         {"training_params": {"batch_size": 3}},

@@ -1,0 +1,38 @@
+"""Sends the next batch to the GPU while it computes; train.py takes its converters from here."""
+
+import chainer_compat
+
+import chainer
+from chainer.backends import cuda
+
+from mini_batch_loader import to_batch, unlabelled, whole_examples
+
+
+def batch_converter(device: chainer.backend.Device) -> chainer.dataset.Converter:
+    """Chainer's converter for lists of examples: to_batch(), overlapped on a GPU."""
+    return AsyncToBatch() if device.xp is cuda.cupy else to_batch
+
+
+class AsyncToBatch(chainer.dataset.Converter):
+    """to_batch() through page-locked memory and a stream of its own.
+
+    The copy runs while the GPU is at the backward pass before it, which Chainer has only
+    queued. Two batches are kept on the GPU in turn: an array is overwritten by the next batch
+    but one.
+    """
+
+    def __init__(self):
+        self._transfer = None
+        self._shape = None
+
+    def __call__(self, batch: list, device: chainer.backend.Device):
+        """Images float32 (N, C, H, W) and labels int32 (N, H, W) on the device."""
+        examples = whole_examples(batch) or [unlabelled()]
+        shape = (len(examples), *examples[0][0].shape)
+        if shape != self._shape:
+            # Chainer's buffers are for one shape; making new ones waits for the old copies.
+            self._shape = shape
+            self._transfer = chainer.dataset.convert.ConcatWithAsyncTransfer(
+                compute_stream=cuda.Stream.null
+            )
+        return self._transfer(examples, device.device.id)

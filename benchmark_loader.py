@@ -18,7 +18,7 @@ from train import make_iterator
 
 # Images of the data set, all training images; and how often it is gone through.
 IMAGES = 40
-EPOCHS = 3
+EPOCHS = 6
 
 
 def measure(batch_size: int) -> dict:

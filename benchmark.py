@@ -192,6 +192,14 @@ def side_table(ours: Contender) -> str:
         evaluator_row(ours),
         ["loader: read, scale, normalise, flip a 960 x 720 PNG, ms", spread(read), ""],
         ["loader: an image read before, ms", spread(cached), ""],
+        *(
+            [
+                f"loader: images a second with {workers} worker{'s'[: workers - 1]}",
+                f"{read:.0f}",
+                f"{cached:,.0f} read before",
+            ]
+            for workers, (read, cached) in seconds["rates"].items()
+        ),
         ["epoch (images read before) / its training steps", spread(epochs, 2), ""],
     ]
     lines = ["| " + " | ".join(row) + " |" for row in rows]

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chainer_compat
@@ -11,18 +12,24 @@ import numpy as np
 
 from config import load_config
 from demo_data import make_demo_data
+from epoch_order import EpochOrder
 from fcn_squeeze import FCN
-from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
+from mini_batch_loader import DatasetPreProcessor, to_batch
 from opencv import cv2
 from train import make_iterator
 
 # Images of the data set, all training images; and how often it is gone through.
 IMAGES = 40
 EPOCHS = 6
+# Threads that prepare images at the same time.
+WORKERS = (1, 2)
 
 
 def measure(batch_size: int) -> dict:
-    """Seconds: ``read`` and ``cached``, one for each image, ``epochs``, ``steps`` of epochs."""
+    """Seconds: ``read`` and ``cached``, one for each image, ``epochs``, ``steps`` of epochs.
+
+    And ``rates``: {workers: (images a second that are read, images a second from the cache)}.
+    """
     with tempfile.TemporaryDirectory() as folder:
         _make_data(Path(folder))
         load_config(
@@ -30,13 +37,16 @@ def measure(batch_size: int) -> dict:
         )
         args = chainer.global_config.user_train_args
         args.cache_size = 0
-        read = _seconds_an_image(DatasetPreProcessor(args))
+        reading = DatasetPreProcessor(args)
+        read = _seconds_an_image(reading)
         args.cache_size = 512
         loader = DatasetPreProcessor(args)
         _seconds_an_image(loader)
         cached = _seconds_an_image(loader)
+        rates = {n: (_rate(reading, n), _rate(loader, n)) for n in WORKERS}
         epochs, steps = _epochs(loader)
-    return {"read": read, "cached": cached, "epochs": epochs, "steps": steps}
+    seconds = {"read": read, "cached": cached, "epochs": epochs, "steps": steps}
+    return {**seconds, "rates": rates}
 
 
 def _make_data(folder: Path) -> None:
@@ -72,6 +82,15 @@ def _seconds_an_image(loader: DatasetPreProcessor) -> list[float]:
         loader.get_example(i)
         seconds.append(time.perf_counter() - start)
     return seconds
+
+
+def _rate(loader: DatasetPreProcessor, workers: int) -> float:
+    """Images a second, over the whole list, by so many threads."""
+    with ThreadPoolExecutor(workers) as pool:
+        start = time.perf_counter()
+        for _ in pool.map(loader.get_example, range(len(loader))):
+            pass
+        return len(loader) / (time.perf_counter() - start)
 
 
 def _epochs(loader: DatasetPreProcessor) -> tuple[list[float], list[float]]:

@@ -1,5 +1,6 @@
 """Reads config.yaml, checks every key, and fills chainer.global_config as the chapter does."""
 
+import argparse
 import difflib
 import os
 import reprlib
@@ -121,6 +122,20 @@ KNOWN_KEYS = [
     *(f"training_params.{key}" for key in TrainingParams.model_fields),
     *(f"augmentation_params.{key}" for key in AugmentationParams.model_fields),
 ]
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a program the options ``--config`` and ``--set``, load_config()'s arguments."""
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="the YAML configuration"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="use another value for one key, for instance training_params.epochs=3; repeatable",
+    )
 
 
 def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:

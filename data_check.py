@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 import panels
-from config import load_config
+from config import add_config_arguments, load_config
 from data_summary import ListSummary, listing, survey, unused_classes, warnings_about
 from errors import UserError, run_program
 from image_reader import UnknownColors, as_channels, label_path, refuse_missing
@@ -164,16 +164,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Read every image and label of the three lists, and say what is wrong."
     )
-    parser.add_argument(
-        "--config", required=True, metavar="FILE", help="the YAML configuration"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="use another value for one key, for instance image_scale=0.5; repeatable",
-    )
+    add_config_arguments(parser)
     return parser.parse_args(argv)
 
 

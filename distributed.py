@@ -17,8 +17,8 @@ import numpy as np
 
 import cpu_threads
 import errors
+from epoch_order import EpochOrder
 from errors import UserError
-from mini_batch_loader import EpochOrder
 
 # How many processes were started together: set by Open MPI, by MPICH and Intel MPI, and by
 # MVAPICH for each of them.

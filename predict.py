@@ -17,7 +17,7 @@ from tqdm import tqdm
 import checkpoint
 import distributed
 import panels
-from config import load_config
+from config import add_config_arguments, load_config
 from data_check import refuse_missing_files
 from device import choose_device
 from drawing import write_png
@@ -65,20 +65,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="INPUT",
         help="a photo, a video, or a folder of them; without any, the test images are scored",
     )
-    parser.add_argument(
-        "--config", required=True, metavar="FILE", help="the YAML configuration"
-    )
+    add_config_arguments(parser)
     parser.add_argument(
         "--model",
         metavar="FILE",
         help="the weights to use; without it, fcn_best.npz in output_path/model",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="use another value for one key, for instance gpu=0; repeatable",
     )
     return parser.parse_intermixed_args(argv)
 

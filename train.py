@@ -15,27 +15,21 @@ from chainer.training import extensions
 import checkpoint
 import distributed
 import run_folder
-from config import Config, load_config
+from config import Config, add_config_arguments, load_config
 from data_check import check_datasets
 from device import choose_device
+from epoch_order import EpochOrder
+from epoch_table import EpochTable, Log
 from errors import run_program
 from fcn_squeeze import FCN
 from fingerprint import Settings, fingerprint
 from inference import Segmenter
 from interruption import Interrupted, StopSignals
-from mini_batch_loader import DatasetPreProcessor, EpochOrder
+from mini_batch_loader import DatasetPreProcessor
 from mixed_precision import MixedPrecisionAdam
 from report import write_report
 from snapshots import Snapshots, restore, restore_newest
-from training import (
-    BestModel,
-    EpochFigures,
-    EpochTable,
-    LastEpoch,
-    Log,
-    Updater,
-    Validation,
-)
+from training import BestModel, EpochFigures, LastEpoch, Updater, Validation
 from training_pictures import Curves, ProgressPictures
 from transfer import batch_converter
 
@@ -155,16 +149,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Train the SqueezeNet-FCN of the chapter."
     )
-    parser.add_argument(
-        "--config", required=True, metavar="FILE", help="the YAML configuration"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="use another value for one key, for instance training_params.epochs=3; repeatable",
-    )
+    add_config_arguments(parser)
     earlier_run = parser.add_mutually_exclusive_group()
     earlier_run.add_argument(
         "--resume",

@@ -18,8 +18,9 @@ from conftest import EMULATION, SmallData, emulated
 import distributed
 import predict
 import train
+from epoch_order import EpochOrder
 from fcn_squeeze import FCN
-from mini_batch_loader import DatasetPreProcessor, EpochOrder, to_batch
+from mini_batch_loader import DatasetPreProcessor, to_batch
 
 ROOT = Path(__file__).parent.parent
 MPIEXEC = Path(sys.executable).parent / "mpiexec"

@@ -1,4 +1,6 @@
-"""Chainer's convolution links on the functions of ``cpu_functions``; ``fcn_squeeze`` uses it as ``L``.
+"""Chainer's convolution links, fast on the CPU; ``fcn_squeeze`` uses them as ``L``.
+
+They call ``cpu_functions``, and on a GPU without cuDNN ``gpu_deconvolution``.
 
 Arguments, parameters, initial values and weight files are those of ``chainer.links``.
 """
@@ -9,6 +11,7 @@ import chainer
 import chainer.links as L
 
 import cpu_functions as F
+import gpu_deconvolution
 
 
 class Convolution2D(L.Convolution2D):
@@ -48,6 +51,10 @@ class Deconvolution2D(L.Deconvolution2D):
     def forward(self, x):
         if self.W.array is None:
             self._initialize_params(x.shape[1])
+        if gpu_deconvolution.is_wanted(self, x):
+            return gpu_deconvolution.deconvolution_2d(
+                x, self.W, self.b, self.stride, self.pad
+            )
         return F.deconvolution_2d(
             x,
             self.W,

@@ -16,7 +16,6 @@ import numpy as np
 import cpu_functions as F  # Chainer's own, except on the CPU, where they are faster
 import cpu_links as L
 from evaluator import Evaluator
-from gpu_links import Deconvolution2D
 
 
 class Fire(chainer.Chain):
@@ -86,20 +85,20 @@ class FCN(chainer.Chain):
             self.add_layer = L.Convolution2D(n_class * 3, n_class, 1)
 
             # In a deconvolution, pad is what is cut off the border of the output.
-            self.upsample_pool4 = Deconvolution2D(
+            self.upsample_pool4 = L.Deconvolution2D(
                 n_class, n_class, ksize=4, stride=2, pad=1
             )
             if dilated:
                 self.fire9 = FireDilated(512, 64, 256, 256)
-                self.upsample_pool9 = Deconvolution2D(
+                self.upsample_pool9 = L.Deconvolution2D(
                     n_class, n_class, ksize=4, stride=2, pad=1
                 )
             else:
                 self.fire9 = Fire(512, 64, 256, 256)
-                self.upsample_pool9 = Deconvolution2D(
+                self.upsample_pool9 = L.Deconvolution2D(
                     n_class, n_class, ksize=8, stride=4, pad=2
                 )
-            self.upsample_final = Deconvolution2D(
+            self.upsample_final = L.Deconvolution2D(
                 n_class, n_class, ksize=16, stride=4, pad=6
             )
 

@@ -14,8 +14,8 @@ import cupy
 import numpy as np
 
 import train
+from cpu_links import Deconvolution2D
 from evaluator import confusion_matrix
-from gpu_links import Deconvolution2D
 from training import EpochFigures, Updater, Validation
 
 

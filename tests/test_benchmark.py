@@ -24,7 +24,9 @@ def test_contenders_have_the_same_first_loss(weights, monkeypatch):
     for name in ("L", "F"):  # to be put back after the test
         monkeypatch.setattr(fcn_squeeze, name, getattr(fcn_squeeze, name))
     stock = benchmark_contenders.StockChainer(*arguments)
-    assert stock.model.conv1.__class__.__module__.startswith("chainer.links")
+    layers = [link for link in stock.model.links() if "W" in vars(link)]
+    assert len(layers) == 32
+    assert all(type(link).__module__.startswith("chainer.links") for link in layers)
     assert stock.loss() == pytest.approx(loss, rel=1e-6)
     pytest.importorskip("torch")
     for name in ("PyTorch", "PyTorch, channels last"):

@@ -17,7 +17,7 @@ from conftest import EMULATION, ROOT, SmallData, emulated
 import train
 from device import choose_device
 from errors import UserError
-from gpu_links import deconvolution_2d
+from gpu_deconvolution import deconvolution_2d
 
 
 class Runs:

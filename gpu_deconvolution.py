@@ -1,4 +1,4 @@
-"""A deconvolution that needs little memory on a GPU without cuDNN; fcn_squeeze uses it.
+"""A deconvolution that needs little memory on a GPU without cuDNN; cpu_links uses it.
 
 Without cuDNN (CuPy 14 dropped it) Chainer gives a deconvolution a buffer of kernel height x
 width x maps at the input's size: for upsample_final at batch 20 and 32 classes 1.7 GB. Where
@@ -12,10 +12,8 @@ import chainer
 import chainer.functions as F
 from chainer.backends import cuda
 
-import cpu_links as L
 
-
-def deconvolution_2d(x, W, b, stride: tuple[int, int], pad: tuple[int, int]):
+def deconvolution_2d(x, W, b, stride, pad):
     """``chainer.functions.deconvolution_2d`` as a small convolution, on any device.
 
     Output row ``Y = stride * u + p - pad`` takes the kernel's rows ``stride * a + p`` and the
@@ -25,11 +23,12 @@ def deconvolution_2d(x, W, b, stride: tuple[int, int], pad: tuple[int, int]):
         x (Variable or ndarray): (N, C, H, W).
         W (Variable or ndarray): (C, O, kh, kw); kh, kw multiples of the stride, above pad.
         b (Variable or ndarray or None): (O,).
+        stride, pad: a number, or one for each direction.
 
     Returns:
         Variable: (N, O, stride * (H - 1) + kh - 2 * pad, likewise).
     """
-    (maps_in, maps, kh, kw), (sy, sx), (py, px) = W.shape, stride, pad
+    (maps_in, maps, kh, kw), (sy, sx), (py, px) = W.shape, pair(stride), pair(pad)
     taps_y, taps_x = kh // sy, kw // sx
     phases = F.reshape(W, (maps_in, maps, taps_y, sy, taps_x, sx))
     phases = F.flip(F.flip(phases, 2), 4)
@@ -50,25 +49,19 @@ def deconvolution_2d(x, W, b, stride: tuple[int, int], pad: tuple[int, int]):
     return y[:, :, top : top + height, left : left + width]
 
 
-class Deconvolution2D(L.Deconvolution2D):
-    """``chainer.links.Deconvolution2D``, as a small convolution on a GPU without cuDNN."""
-
-    def forward(self, x: chainer.Variable) -> chainer.Variable:
-        """(N, C, H, W) -> (N, O, stride * (H - 1) + ksize - 2 * pad, likewise)."""
-        on_gpu = chainer.backend.get_array_module(x) is cuda.cupy
-        if not on_gpu or cuda.cudnn_enabled or not self._fits():
-            return super().forward(x)
-        return deconvolution_2d(x, self.W, self.b, _pair(self.stride), _pair(self.pad))
-
-    def _fits(self) -> bool:
-        sizes = zip(self.W.shape[2:], _pair(self.stride), _pair(self.pad))
-        return (
-            self.outsize in (None, (None, None))
-            and self.groups == 1
-            and _pair(self.dilate) == (1, 1)
-            and all(k % s == 0 and p < k for k, s, p in sizes)
-        )
+def is_wanted(link: chainer.links.Deconvolution2D, x) -> bool:
+    """Whether a link's input is on a GPU without cuDNN, and its arguments are covered."""
+    if chainer.backend.get_array_module(x) is not cuda.cupy or cuda.cudnn_enabled:
+        return False
+    sizes = zip(link.W.shape[2:], pair(link.stride), pair(link.pad))
+    return (
+        link.outsize in (None, (None, None))
+        and link.groups == 1
+        and pair(link.dilate) == (1, 1)
+        and all(k % s == 0 and p < k for k, s, p in sizes)
+    )
 
 
-def _pair(value) -> tuple[int, int]:
+def pair(value) -> tuple[int, int]:
+    """A number for both directions, or one for each, as a pair."""
     return tuple(value) if hasattr(value, "__getitem__") else (value, value)

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 import reprlib
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
@@ -135,6 +136,22 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="use another value for one key, for instance training_params.epochs=3; repeatable",
+    )
+
+
+def command(program: str, arguments: argparse.Namespace, *more: str) -> str:
+    """What to type to start a program of this project with the same configuration.
+
+    Args:
+        program: its file.
+        arguments: of the options of add_config_arguments().
+        more: further options.
+    """
+    # uv sets UV for what it runs; outside of its environment, plain python finds no Chainer.
+    start = ["uv", "run"] if "UV" in os.environ else ["python"]
+    overrides = [word for pair in arguments.set for word in ("--set", pair)]
+    return shlex.join(
+        [*start, program, "--config", arguments.config, *overrides, *more]
     )
 
 

@@ -23,7 +23,8 @@ class BrokenFileError(UserError):
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a program's main() and turn a UserError into a sentence and exit code 2.
 
-    Ctrl-C ends it with exit code 130. An OSError (disk full, folder read-only, file gone) names its path, and counts as one.
+    Ctrl-C ends it with exit code 130. An OSError (disk full, folder read-only, file gone)
+    names its path, and counts as one.
     """
     try:
         code = main()

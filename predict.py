@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shlex
 import sys
 import time
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from tqdm import tqdm
 import checkpoint
 import distributed
 import panels
-from config import add_config_arguments, load_config
+from config import add_config_arguments, command, load_config
 from data_check import refuse_missing_files
 from device import choose_device
 from drawing import write_png
@@ -79,12 +78,9 @@ def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
     if arguments.model is None:
         arguments.model = args.model_path.format(args.model_version)
         if not os.path.isfile(arguments.model):
-            command = ["python", "train.py", "--config", arguments.config]
-            for override in arguments.set:
-                command += ["--set", override]
             raise UserError(
                 f"there is no trained model {arguments.model} yet; "
-                f"train one with: {shlex.join(command)}"
+                f"train one with: {command('train.py', arguments)}"
             )
     device = choose_device(processes.gpu(args.gpu))
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated)

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import os
-import shlex
 import sys
 
 import chainer_compat
@@ -15,7 +14,7 @@ from chainer.training import extensions
 import checkpoint
 import distributed
 import run_folder
-from config import Config, add_config_arguments, load_config
+from config import Config, add_config_arguments, command, load_config
 from data_check import check_datasets
 from device import choose_device
 from epoch_order import EpochOrder
@@ -271,11 +270,10 @@ def print_how_to_go_on(
     trainer: chainer.training.Trainer, arguments: argparse.Namespace, stop: StopSignals
 ) -> None:
     """The last lines of a run that was asked to end."""
-    overrides = [word for pair in arguments.set for word in ("--set", pair)]
-    command = ["python", "train.py", "--config", arguments.config, *overrides]
+    go_on = command("train.py", arguments, "--resume")
     print(
         f"ended by {stop.reason} in epoch {trainer.updater.epoch_of_batch} (iteration "
-        f"{trainer.updater.iteration}); to go on: {shlex.join([*command, '--resume'])}"
+        f"{trainer.updater.iteration}); to go on: {go_on}"
     )
 
 
@@ -283,9 +281,6 @@ def print_success(
     trainer: chainer.training.Trainer, arguments: argparse.Namespace
 ) -> None:
     """The last lines: what was reached, where everything is, and what to do next."""
-    next_command = ["python", "predict.py", "--config", arguments.config]
-    for override in arguments.set:
-        next_command += ["--set", override]
     log = trainer.get_extension("LogReport").log
     best = max(log, key=lambda entry: entry["validation/main/miou"])
     model_path = chainer.global_config.user_train_args.model_path
@@ -298,7 +293,7 @@ def print_success(
         f"  log     {os.path.join(trainer.out, 'log')}\n"
         f"  curves  {os.path.join(trainer.out, 'curves.png')}\n"
         f"  report  {os.path.join(trainer.out, 'report.html')}\n"
-        f"score it on the test images: {shlex.join(next_command)}"
+        f"score it on the test images: {command('predict.py', arguments)}"
     )
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import chainer_compat
 
@@ -222,3 +223,14 @@ class TestErrors:
         small_data.config_path.write_text("#" * (1 << 20) + "\nseed: 1\n")
         with pytest.raises(UserError, match="more than 1 MiB"):
             load_config(small_data.config_path)
+
+
+@pytest.mark.parametrize("uv, start", [("/bin/uv", "uv run"), (None, "python")])
+def test_next_command_is_the_one_that_works_where_this_one_did(monkeypatch, uv, start):
+    monkeypatch.delenv("UV", raising=False)
+    if uv:
+        monkeypatch.setenv("UV", uv)
+    arguments = SimpleNamespace(config="my config.yaml", set=["seed=1"])
+    assert config.command("train.py", arguments, "--resume") == (
+        f"{start} train.py --config 'my config.yaml' --set seed=1 --resume"
+    )

@@ -48,9 +48,7 @@ def test_signal_in_an_iteration_finishes_it(
     # The last iteration of an epoch ends in a validation: one goes back before it.
     stored = iteration - (iteration % 3 == 0)
     assert newest == f"snapshot_iteration_{stored:08d}.npz"
-    assert f"to go on: python train.py --config {run.config_path} --resume" in (
-        capsys.readouterr().out
-    )
+    assert f"train.py --config {run.config_path} --resume" in (capsys.readouterr().out)
     assert run.here("--resume") == 0
     assert run.results() == undisturbed_results()
 

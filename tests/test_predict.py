@@ -126,9 +126,7 @@ def test_without_a_model_the_command_that_makes_one_is_named(small_data, capsys)
     with pytest.raises(SystemExit) as stop:
         run_program(lambda: run(small_data))
     assert stop.value.code == 2
-    assert (
-        f"python train.py --config {small_data.config_path}" in capsys.readouterr().err
-    )
+    assert f"train.py --config {small_data.config_path}" in capsys.readouterr().err
 
 
 def test_a_missing_test_image_is_named_before_any_is_scored(scored_data):

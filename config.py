@@ -23,6 +23,8 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -116,6 +118,17 @@ class Config(_Section):
     cache_size: Annotated[StrictInt, Field(ge=0)] = 256
     training_params: TrainingParams
     augmentation_params: AugmentationParams
+
+    @field_validator("user_multiple")
+    @classmethod
+    def _fits_the_network(cls, value: int, info: ValidationInfo) -> int:
+        needed = 8 if info.data.get("dilated", True) else 16
+        if value % needed:
+            raise PydanticCustomError(
+                "multiple",
+                f"should be a multiple of {needed}, by which the network divides the size",
+            )
+        return value
 
 
 KNOWN_KEYS = [

@@ -10,7 +10,6 @@ import chainer_compat
 
 import chainer
 import numpy as np
-from chainer.functions import split_axis
 from chainer.functions.activation.elu import ELU
 from chainer.functions.array.concat import Concat
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
@@ -31,7 +30,6 @@ __all__ = [
     "elu",
     "max_pooling_2d",
     "softmax_cross_entropy",
-    "split_axis",
 ]
 
 

@@ -1,6 +1,6 @@
 """Runs the CPU kernels on all cores the process may use, in memory that is used again.
 
-Called by ``cpu_kernels`` and ``cpu_functions``. How it scales: a layer is cut into tasks (an
+Called by the other ``cpu_`` modules. How it scales: a layer is cut into tasks (an
 image, some rows or maps of an image) by its shape alone, and the workers take the next task
 when they are free. More cores take the same tasks faster, and since no task's arithmetic
 depends on who runs it, the results are the same bytes for any number of workers.
@@ -64,7 +64,7 @@ class _Workers:
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.count - 1, "cpu_kernels")
+            self._pool = ThreadPoolExecutor(self.count - 1, "cpu_threads")
         return self._pool
 
     @contextlib.contextmanager

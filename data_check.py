@@ -62,8 +62,15 @@ def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
                 raise summary.problems[index]
             if len(summary.sizes) >= _MIN_READ and time.monotonic() > deadline:
                 break
+        for index, size in summary.sizes.items():
+            dataset.refuse_too_small_scales(index, size)
         sizes = {i: dataset.size_after_crop(s) for i, s in summary.sizes.items()}
         refuse_mixed_sizes(dataset, sizes)
+        if summary.is_complete and not summary.pixels[:-1].any():
+            raise UserError(
+                f"{dataset.args.image_pointer_path}: no pixel of its images has a label (all "
+                "are in ignore_labels or -1); there is nothing to learn or to measure"
+            )
         summaries.append(summary)
     return _brief_description(summaries)
 

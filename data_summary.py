@@ -45,8 +45,8 @@ class ListSummary:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every pair of the list has been counted."""
-        return len(self.sizes) == len(self.dataset)
+        """Whether every pair of the list has been read, or found to be unreadable."""
+        return len(self.sizes) + len(self.problems) == len(self.dataset)
 
     @property
     def shares(self) -> np.ndarray:

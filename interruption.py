@@ -44,9 +44,18 @@ class StopSignals:
     def _ask_to_end(self, number: int, frame) -> None:
         if self.received is None:
             self.received = number
+            if number == getattr(signal, "SIGHUP", None):
+                _write_to_nowhere()  # the terminal is gone, and to write to it an error
             # Not print(), which may be at work right now and cannot be entered twice.
             os.write(2, b"\nending after this iteration; Ctrl-C (again) ends at once\n")
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _write_to_nowhere() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
+    os.close(nowhere)
 
 
 def _signals() -> list[int]:

@@ -64,11 +64,15 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         if i == EpochOrder.PADDING:
             return None
         draw, index = divmod(int(i), len(self))
-        # A plain number counts as a draw of epoch 0, in the order of the list.
-        epoch, position = divmod(draw or index, self._slots)
+        # A plain number counts as a draw of epoch 0 at its place in the list, all of them as
+        # one batch: load_data() may be given any of them together.
+        epoch, position = divmod(draw, self._slots) if draw else (0, index)
+        batch = position // self.args.training_params.batch_size if draw else 0
         if self.args.train:
             image, label = self.scaled_pair(index)
-            image, label = self._vary(image, label, index, epoch, position)
+            scale = self._batch_scale(epoch, batch)
+            rng = random_generator(self.args.seed, epoch, position)
+            image, label = self._vary(image, label, index, scale, rng)
         else:
             image, label = self.plain_pair(index)
         image = self.normalize(image)
@@ -78,6 +82,9 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     def load_data(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """A batch: images float32 (N, C, H, W), labels int32 (N, H, W).
+
+        Plain numbers give the same augmentation each time; the numbers of an EpochOrder,
+        another in each epoch.
 
         Raises:
             UserError: as get_example(), and where the images are not all of one size.
@@ -152,16 +159,13 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """Path of an image file."""
         return os.path.join(self.args.image_dir_path, self.names[index])
 
-    def _vary(self, image, label, index: int, epoch: int, position: int):
-        """Crop at random and augment."""
-        rng = random_generator(self.args.seed, epoch, position)
+    def _vary(self, image, label, index: int, scale: float, rng: np.random.Generator):
+        """Scale and crop, and augment."""
         params = self.args.aug_params.params
         augment = self.args.aug_params.do_augment
-        if augment and params.do_scale:
-            image, label = augmentation.resize_pair(
-                image, label, self._batch_scale(epoch, position)
-            )
-            self._refuse_too_small(index, label.shape)
+        if scale != 1:
+            image, label = augmentation.resize_pair(image, label, scale)
+            self._refuse_too_small(index, label.shape, "augmentation_params.scale")
         image, label = augmentation.crop_to_multiple(
             image, label, self._multiple, rng.random(2)
         )
@@ -173,21 +177,38 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             image = augmentation.change_contrast(image, rng)
         return image, label
 
-    def _batch_scale(self, epoch: int, position: int) -> float:
-        """One scale for all images of a batch: in half of the batches, one out of the list."""
-        batch = position // self.args.training_params.batch_size
-        rng = random_generator(self.args.seed, epoch, batch, 1)
+    @property
+    def _scales(self) -> list[float]:
+        """The factors by which a batch may be scaled, beside 1."""
+        params = self.args.aug_params
         return (
-            1.0
-            if rng.integers(0, 2)
-            else float(rng.choice(self.args.aug_params.params.scale))
+            params.params.scale if params.do_augment and params.params.do_scale else []
         )
 
-    def _refuse_too_small(self, index: int, size: tuple[int, int]) -> None:
+    def _batch_scale(self, epoch: int, batch: int) -> float:
+        """One scale for all images of a batch: in half of the batches, one out of the list."""
+        if not self._scales:
+            return 1.0
+        rng = random_generator(self.args.seed, epoch, batch, 1)
+        return 1.0 if rng.integers(0, 2) else float(rng.choice(self._scales))
+
+    def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
+        """Raise a UserError where an augmentation by scale would leave too little of an image.
+
+        Args:
+            index: number of the image, for the message.
+            size: (H, W) after image_scale.
+        """
+        smallest = augmentation.scaled_size(size, min([1.0, *self._scales]))
+        self._refuse_too_small(index, smallest, "augmentation_params.scale")
+
+    def _refuse_too_small(
+        self, index: int, size: tuple[int, int], key: str = "image_scale"
+    ) -> None:
         if min(size) < self._multiple:
             raise UserError(
                 f"{self.path(index)}: scaled to {size[1]} x {size[0]} pixels, the "
-                f"image is smaller than user_multiple ({self._multiple}); make image_scale larger"
+                f"image is smaller than user_multiple ({self._multiple}); make {key} larger"
             )
 
 

@@ -77,7 +77,7 @@ def comparison_row(
 def mistakes(
     photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 ) -> np.ndarray:
-    """The pale photo with wrong pixels in red, unlabelled ones in grey: uint8 (H, W, 3)."""
+    """The pale photo with wrong pixels in red, unlabelled ones in black: uint8 (H, W, 3)."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     picture = as_channels(np.atleast_3d(150 + (grey * np.float32(105 / 255))), 3)
     picture = picture.astype(np.uint8)

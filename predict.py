@@ -16,6 +16,7 @@ from tqdm import tqdm
 import checkpoint
 import distributed
 import panels
+import run_folder
 from config import add_config_arguments, command, load_config
 from data_check import refuse_missing_files
 from device import choose_device
@@ -39,14 +40,15 @@ _SHOWN = 3
 
 def main(argv: list[str] | None = None) -> int:
     processes = distributed.join()
+    arguments = parse_arguments(argv)
     with processes.one_first():
-        arguments = parse_arguments(argv)
         load_config(arguments.config, arguments.set)
     args = chainer.global_config.user_test_args
     if arguments.inputs and processes.rank:
         return 0  # photos are the first process's; a list to score is everybody's
     segmenter = restore_segmenter(args, arguments, processes)
     folder = os.path.join(args.output_path, "predict")
+    run_folder.remove_leftovers(folder)
     if arguments.inputs:
         inputs_folder = os.path.join(folder, "inputs")
         return apply_model(segmenter, arguments.inputs, args, inputs_folder)
@@ -187,8 +189,9 @@ def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -
         except UserError as error:
             problems.append(str(error))
             print_problem(str(error))
-    if found:
-        path = os.path.join(folder, "legend.png")
+    path = os.path.join(folder, "legend.png")
+    is_input = os.path.realpath(path) in {os.path.realpath(i.path) for i in inputs}
+    if found and not is_input:
         panels.draw_legend(path, found, args.label_table)
         print(
             f"in {folder}:\n"

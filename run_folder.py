@@ -71,11 +71,12 @@ def _take(lock, folder: str) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove the temporary files of writers that were killed."""
-    for path, match in _files(folder, _LEFTOVER):
-        if not _is_alive(int(match[1])):
-            with suppress(OSError):
-                os.remove(path)
+    """Remove the temporary files of writers that were killed, in all folders of a run."""
+    for where, _, names in os.walk(folder):
+        for match in filter(None, map(_LEFTOVER.fullmatch, names)):
+            if not _is_alive(int(match[1])):
+                with suppress(OSError):
+                    os.remove(os.path.join(where, match[0]))
 
 
 def _is_alive(pid: int) -> bool:

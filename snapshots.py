@@ -59,7 +59,10 @@ class Snapshots(extension.Extension):
         self._stop.received = signal or None
         if is_new_epoch or self._stop.received:
             self._write(trainer.out, self._state(trainer))
-        elif (trainer.updater.iteration + 1) % self._iterations == 0:
+        elif (
+            self._processes.size == 1
+            and (trainer.updater.iteration + 1) % self._iterations == 0
+        ):
             # The iteration that ends an epoch ends in a validation, which may take long. Who
             # breaks it off goes on from before that iteration: 12 MB are copied in 5 ms.
             state = self._state(trainer)
@@ -151,9 +154,11 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
     model = trainer.updater.get_optimizer("main").target
     max_bytes = _MODELS * model_bytes(model) + _MAX_REST
     values = read_npz(path, "--resume", max_bytes, must_have_checksum=True)
-    if _FINGERPRINT not in values:
-        raise UserError(f"--resume: {path} is no snapshot of a run")
-    differing = differences(from_array(values[_FINGERPRINT]), settings)
+    try:
+        differing = differences(from_array(values[_FINGERPRINT]), settings)
+        none_keys = [str(key) for key in values[_NONE_KEYS]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UserError(f"--resume: {path} is no snapshot of a run") from None
     prefix = "updater/model:main/"
     stored = {
         key.removeprefix(prefix): (value.shape, value.dtype)
@@ -169,11 +174,11 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
             f"--resume: {path} is of a run with other settings: {', '.join(differing)}; put "
             "them back, or start again without --resume"
         )
-    for key in values[_NONE_KEYS]:
-        values[str(key)] = np.array(None, dtype=object)
+    for key in none_keys:
+        values[key] = np.array(None, dtype=object)
     try:
         chainer.serializers.NpzDeserializer(values).load(trainer)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UserError(
             f"--resume: {path} was stored by another version of this program: {error}"
         ) from None

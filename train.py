@@ -15,7 +15,7 @@ import checkpoint
 import distributed
 import run_folder
 from config import Config, add_config_arguments, command, load_config
-from data_check import check_datasets
+from data_check import check_datasets, refuse_missing_files
 from device import choose_device
 from epoch_order import EpochOrder
 from epoch_table import EpochTable, Log
@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     processes = distributed.join()
 
     # Configuration -> chainer.global_config
+    arguments = parse_arguments(argv)
     with processes.one_first():
-        arguments = parse_arguments(argv)
         config = load_config(arguments.config, arguments.set)
     args = chainer.global_config.user_train_args
     chainer.global_config.train = args.train
@@ -55,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     lists = {"train": train_mini_batch_loader, "val": val_mini_batch_loader}
     if processes.local_rank == 0:
         print(check_datasets(lists), end="\n\n")
+        # Scored later, by predict.py: after hours of training is late to learn of a missing file.
+        refuse_missing_files(DatasetPreProcessor(chainer.global_config.user_test_args))
 
     # Iterators: every image once an epoch, in an order that the seed decides
     batch_size = args.training_params.batch_size

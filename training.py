@@ -47,7 +47,10 @@ class Updater(chainer.training.updaters.StandardUpdater):
         factor = self._processes.loss_factor(batch)
         try:
             optimizer.update(self._finite_loss, x, t, factor)
-        except FloatingPointError as error:
+        except (FloatingPointError, RuntimeError) as error:
+            # In debug mode Chainer raises a RuntimeError, as it does for bugs.
+            if isinstance(error, RuntimeError) and "NaN is detected" not in str(error):
+                raise
             raise UserError(
                 f"{error} in epoch {self.epoch_of_batch}, iteration {self.iteration + 1}; lower "
                 f"training_params.learning_rate, and look at the images of the batch: "

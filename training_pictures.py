@@ -20,10 +20,10 @@ _SHOWN = 4
 
 
 class Curves(extension.Extension):
-    """Draws ``curves.png`` each epoch, and once more at the end.
+    """Draws ``curves.png`` after each epoch that takes seconds, and at the end.
 
-    Where epochs are short, some are left out, so that drawing never takes more than a
-    twentieth of the time.
+    Of shorter epochs some are left out, so that drawing never takes more than a twentieth of
+    the time.
     """
 
     trigger = (1, "epoch")
@@ -67,6 +67,9 @@ class ProgressPictures(extension.Extension):
         self._trainer = None
         self._drawn_epoch = None
 
+    def initialize(self, trainer) -> None:
+        self._trainer = trainer
+
     def finalize(self) -> None:
         # Not in the middle of an epoch, where an interrupted training stops.
         updater = self._trainer.updater if self._trainer else None
@@ -74,7 +77,6 @@ class ProgressPictures(extension.Extension):
             self(self._trainer)
 
     def __call__(self, trainer) -> None:
-        self._trainer = trainer
         epoch = self._drawn_epoch = trainer.updater.epoch
         rows = [
             example_row(self._segmenter, self._dataset, i, self._dataset.names[i])

@@ -22,17 +22,16 @@ class AsyncToBatch(chainer.dataset.Converter):
     """
 
     def __init__(self):
-        self._transfer = None
-        self._shape = None
+        self._transfers = {}
 
     def __call__(self, batch: list, device: chainer.backend.Device):
         """Images float32 (N, C, H, W) and labels int32 (N, H, W) on the device."""
         examples = whole_examples(batch) or [unlabelled()]
         shape = (len(examples), *examples[0][0].shape)
-        if shape != self._shape:
-            # Chainer's buffers are for one shape; making new ones waits for the old copies.
-            self._shape = shape
-            self._transfer = chainer.dataset.convert.ConcatWithAsyncTransfer(
+        if shape not in self._transfers:
+            # Chainer's buffers are for one shape, and making them waits for the GPU: there is
+            # a set for the whole batches, one for the short last, and one for each scale.
+            self._transfers[shape] = chainer.dataset.convert.ConcatWithAsyncTransfer(
                 compute_stream=cuda.Stream.null
             )
-        return self._transfer(examples, device.device.id)
+        return self._transfers[shape](examples, device.device.id)

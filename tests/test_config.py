@@ -83,7 +83,8 @@ def test_every_key_stands_in_the_files_of_the_project_with_a_comment(name):
     values = yaml.safe_load(text)
     config.Config.model_validate(values)
     for key in [k.rpartition(".")[2] for k in config.KNOWN_KEYS]:
-        assert f"{key}:" in text, key
+        paragraph = next(p for p in text.split("\n\n") if f"{key}:" in p)
+        assert "#" in paragraph, key
 
 
 def test_camseq01_is_the_books_experiment():
@@ -179,6 +180,7 @@ class TestErrors:
             "n_class=0",
             "normalizer=gcn",
             "user_multiple=0",
+            "user_multiple=10",
             "gpu=-2",
             "dtype=float16",
             "communicator=mpi",
@@ -196,6 +198,13 @@ class TestErrors:
         message = error_of(small_data, override)
         assert message.startswith(f"--set {override}: {key}")
         assert "is not allowed; it should" in message
+
+    def test_undilated_network_needs_multiples_of_16(self, small_data):
+        assert small_data.load(user_multiple=8).user_multiple == 8
+        message = error_of(small_data, user_multiple=8, dilated=False)
+        assert (
+            "user_multiple: 8 is not allowed; it should be a multiple of 16" in message
+        )
 
     def test_wrong_value_in_the_file_is_named_with_its_line(self, small_data):
         message = error_of(small_data, training_params={"batch_size": 0})

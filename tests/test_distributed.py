@@ -335,7 +335,7 @@ class TestProcesses:
         words = ["--config", runs.config, "--set", "output_path=by_signalled"]
         done = mpiexec(2, "-c", FAILING_TRAINING.format(failure=SIGNALLED), *words)
         assert done.returncode == 128 + 15
-        assert "in epoch 2 (iteration 3); train.py" in done.stdout
+        assert "in epoch 2 (iteration 3); to go on: " in done.stdout
         runs.train(3, "signalled", "--resume")
         runs.assert_same("signalled")
 

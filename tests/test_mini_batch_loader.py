@@ -112,6 +112,16 @@ class TestExamples:
         assert set(sizes) == {(32, 48), (48, 64), (64, 96), (96, 144)}
         assert sizes.count((32, 48)) > 6  # half of the batches are not scaled
 
+    def test_any_numbers_make_a_batch_of_one_scale(self, small_data):
+        for seed in range(6):
+            loader = training_loader(
+                small_data,
+                seed=seed,
+                augmentation_params={"do_augment": True, "scale": [1.5, 2, 3]},
+            )
+            x, t = loader.load_data([4, 0, 3, 1])
+            assert x.shape[2:] == t.shape[1:]
+
     def test_images_of_different_sizes_in_one_batch(self, small_data):
         small_data.write_pair("train_1.png", np.zeros((64, 48, 3), np.uint8))
         with pytest.raises(

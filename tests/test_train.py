@@ -201,6 +201,38 @@ class TestErrors:
         small_data.write_pair("train_4.png", np.zeros((64, 64, 3), np.uint8))
         run(small_data, training_params={"batch_size": 1, "epochs": 1})
 
+    def test_missing_test_image_is_found_before_training(self, small_data, capsys):
+        (small_data.images / "test_1.png").unlink()
+        assert "test_1.png: no such image file" in self.error(small_data, capsys)
+
+    def test_validation_list_without_a_label_has_nothing_to_measure(
+        self, small_data, capsys
+    ):
+        for path in small_data.images.glob("val_*_L.png"):
+            write_picture(path, np.full((32, 48), 2, np.uint8))
+        message = self.error(small_data, capsys, ignore_labels=["Car"])
+        assert "val_pointer: no pixel of its images has a label" in message
+
+    def test_augmentation_scale_that_leaves_too_little(self, small_data, capsys):
+        message = self.error(
+            small_data,
+            capsys,
+            augmentation_params={"do_augment": True, "scale": [1.5, 0.4]},
+        )
+        assert "scaled to 19 x 12 pixels" in message
+        assert "make augmentation_params.scale larger" in message
+
+    @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+    def test_nan_in_debug_mode_names_epoch_iteration_and_images(
+        self, small_data, capsys
+    ):
+        params = {"learning_rate": 1e18, "epochs": 9}
+        message = self.error(
+            small_data, capsys, debug_mode=True, training_params=params
+        )
+        chainer.set_debug(False)
+        assert "in epoch 1, iteration 2" in message and "train_" in message
+
     def test_output_path_that_cannot_be_written(self, small_data, capsys):
         (small_data.folder / "file").touch()
         message = self.error(small_data, capsys, output_path="file/result")

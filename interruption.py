@@ -47,7 +47,9 @@ class StopSignals:
             if number == getattr(signal, "SIGHUP", None):
                 _write_to_nowhere()  # the terminal is gone, and to write to it an error
             # Not print(), which may be at work right now and cannot be entered twice.
-            os.write(2, b"\nending after this iteration; Ctrl-C (again) ends at once\n")
+            wipe = b"\033[J" if os.isatty(2) else b""  # of the progress bar
+            message = b"ending after this iteration; Ctrl-C (again) ends at once\n"
+            os.write(2, b"\n" + wipe + message)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

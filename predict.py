@@ -77,6 +77,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
     """The trained network of the configuration, on its device."""
+    what = "--model" if arguments.model else "output_path"
     if arguments.model is None:
         arguments.model = args.model_path.format(args.model_version)
         if not os.path.isfile(arguments.model):
@@ -86,7 +87,7 @@ def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
             )
     device = choose_device(processes.gpu(args.gpu))
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated)
-    checkpoint.load_model(arguments.model, model)
+    checkpoint.load_model(arguments.model, model, what)
     model.to_device(device)
     return Segmenter(model, args, device)
 

@@ -24,6 +24,8 @@ _SNAPSHOT = re.compile(r"(snapshot|earlier)_iteration_(\d+)\.npz")
 # What training takes hours to make; and with it, all that the next run replaces.
 _RESULT = re.compile(rf"{_SNAPSHOT.pattern}|log|fcn_\w+\.npz")
 _REPLACED = re.compile(rf"{_RESULT.pattern}|curves\.png|report\.html|epoch_\d+\.png")
+# What predict.py found out about the weights that are replaced.
+_SCORES = re.compile(r"scores\.json|(confusion|best|worst|.+_color)\.png")
 _LEFTOVER = re.compile(rf".*{re.escape(TEMPORARY)}(\d+)(\.\w+)?")
 _SUBFOLDERS = ("", "model", "progress", "predict")
 
@@ -140,7 +142,8 @@ def start_afresh(folder: str, overwrite: bool) -> str | None:
         newest, match = snapshots[-1]
         kept = os.path.join(folder, f"earlier_iteration_{match[2]}.npz")
         os.replace(newest, kept)
-    for path, _ in _files(folder, _REPLACED):
+    scores = _files(os.path.join(folder, "predict"), _SCORES)
+    for path, _ in _files(folder, _REPLACED) + scores:
         if path != kept:
             os.remove(path)
     sync_folder(folder)

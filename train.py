@@ -19,7 +19,7 @@ from data_check import check_datasets, refuse_missing_files
 from device import choose_device
 from epoch_order import EpochOrder
 from epoch_table import EpochTable, Log
-from errors import run_program
+from errors import UserError, run_program
 from fcn_squeeze import FCN
 from fingerprint import Settings, fingerprint
 from inference import Segmenter
@@ -261,7 +261,13 @@ def resume(trainer: chainer.training.Trainer, path: str, settings: Settings) -> 
         return False
     epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
     print(f"resumed from {path}, after epoch {epoch} (iteration {iteration})")
-    if epoch >= chainer.global_config.user_train_args.training_params.epochs:
+    epochs = chainer.global_config.user_train_args.training_params.epochs
+    if epoch >= epochs and not trainer.updater.is_new_epoch:
+        raise UserError(
+            f"--resume: {path} is in epoch {trainer.updater.epoch_of_batch} already, beyond "
+            f"training_params.epochs: {epochs}; make that larger, or start again without --resume"
+        )
+    if epoch >= epochs:
         print(
             "this run has finished already; for more, make training_params.epochs larger"
         )

@@ -80,6 +80,16 @@ class TestLeftovers:
 
 
 class TestOtherResults:
+    def test_scores_of_replaced_weights_go_and_results_for_photos_stay(self, run):
+        run.here(*ONE_EPOCH)
+        (run.out / "predict" / "inputs").mkdir(parents=True)
+        scores = [run.out / "predict" / n for n in ("scores.json", "a_color.png")]
+        photo = run.out / "predict" / "inputs" / "a_color.png"
+        for path in (*scores, photo):
+            path.touch()
+        run.here(*ONE_EPOCH)
+        assert not any(path.exists() for path in scores) and photo.exists()
+
     def test_results_of_another_configuration_are_not_overwritten(self, run):
         run.here(*ONE_EPOCH)
         before = run.results()

@@ -130,8 +130,9 @@ class TestBrokenSnapshot:
         run.here("--set", "training_params.epochs=3")
         run.snapshots()[-1].write_bytes(b"")
         run.here("--resume", "--set", "training_params.epochs=3")
+        assert run.snapshots()
         for path in run.snapshots():
-            read_npz(str(path), "--resume", 1 << 30, must_have_checksum=True)
+            assert read_npz(str(path), "--resume", 1 << 30, must_have_checksum=True)
 
     def test_no_whole_snapshot_is_an_error(self, run):
         run.here("--set", "training_params.epochs=2")

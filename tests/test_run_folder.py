@@ -133,7 +133,7 @@ class TestOtherResults:
         run.out.mkdir()
         for name in ("notes.txt", "report.html"):
             (run.out / name).touch()
-        run.here(*ONE_EPOCH)
+        assert run.here(*ONE_EPOCH) == 0
 
     def test_overwrite_and_resume_exclude_each_other(self, run, capsys):
         with pytest.raises(SystemExit):
@@ -149,7 +149,8 @@ class TestSameCommandAgain:
 
     def test_settings_that_change_no_result_may_differ(self, run):
         run.here(*ONE_EPOCH)
-        run.here(*ONE_EPOCH, "--set", "loader_jobs=1", "--set", "debug_mode=false")
+        others = ("--set", "loader_jobs=1", "--set", "debug_mode=false")
+        assert run.here(*ONE_EPOCH, *others) == 0
 
     def test_who_forgot_resume_loses_nothing(self, run, capsys):
         """A run killed late, and started again by mistake, can still be continued."""

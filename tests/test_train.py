@@ -199,7 +199,8 @@ class TestErrors:
 
     def test_different_sizes_are_fine_one_at_a_time(self, small_data):
         small_data.write_pair("train_4.png", np.zeros((64, 64, 3), np.uint8))
-        run(small_data, training_params={"batch_size": 1, "epochs": 1})
+        log = run(small_data, training_params={"batch_size": 1, "epochs": 1})
+        assert log[0]["iteration"] == 5
 
     def test_missing_test_image_is_found_before_training(self, small_data, capsys):
         (small_data.images / "test_1.png").unlink()

@@ -57,9 +57,49 @@ def crop_to_multiple(image: np.ndarray, label: np.ndarray, multiple: int, where)
     return image[window], label[window]
 
 
-def flip(image: np.ndarray, label: np.ndarray, rng: np.random.Generator):
-    """Mirror as the book does: both ways in 1/2 of the cases, upside down in 1/4, left-right in 1/8."""
+def zoom(image: np.ndarray, label: np.ndarray, factor: float, rng: np.random.Generator):
+    """Scale a pair, then cut a window of the size it had out of it, at random.
+
+    Where it has become too small it is filled up, the image with its mirror image, the label
+    with -1 (unlabelled): what is mirrored is no street.
+
+    Returns:
+        tuple: image uint8 (H, W, C) and label int16 (H, W), the sizes they came with.
+    """
+    size = label.shape
+    image, label = resize_pair(image, label, factor)
+    margins = [_margins(want - have, rng) for want, have in zip(size, label.shape)]
+    if any(map(any, margins)):
+        edges = *margins[0], *margins[1]
+        channels = image.shape[2:]
+        image = cv2.copyMakeBorder(image, *edges, cv2.BORDER_REFLECT_101)
+        image = image.reshape(*image.shape[:2], *channels)
+        label = cv2.copyMakeBorder(label, *edges, cv2.BORDER_CONSTANT, value=-1)
+    top, left = (rng.integers(have - want + 1) for want, have in zip(size, label.shape))
+    window = np.s_[top : top + size[0], left : left + size[1]]
+    return image[window], label[window]
+
+
+def _margins(missing: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Pixels to add before and after a side that lacks so many."""
+    before = int(rng.integers(max(missing, 0) + 1))
+    return before, max(missing, 0) - before
+
+
+def flip(
+    image: np.ndarray, label: np.ndarray, directions: str, rng: np.random.Generator
+):
+    """Mirror at random.
+
+    Args:
+        directions: "left_right" or "upside_down", each in 1/2 of the cases; "both" as the book
+            does: both ways in 1/2 of the cases, upside down in 1/4, left-right in 1/8.
+    """
     both, vertical, horizontal = rng.integers(0, 2, 3, dtype=np.int8)
+    if directions != "both":
+        both = False
+        vertical = vertical and directions == "upside_down"
+        horizontal = horizontal and directions == "left_right"
     if both or vertical:
         image, label = image[::-1], label[::-1]
     if both or (horizontal and not vertical):
@@ -88,3 +128,24 @@ def change_contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     )
     stretched = (image - centre) * np.float32(rng.uniform(*_CONTRAST)) + centre
     return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
+
+
+def jitter_colors(
+    image: np.ndarray,
+    gain: tuple[float, float],
+    offset: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Give each channel a light of its own: times a gain, plus an offset; uint8, clipped.
+
+    GCN, which divides each channel by its deviation, undoes it but for what is clipped: as in
+    an overexposed photo, whatever is bright (or dark) becomes one.
+
+    Args:
+        gain: the range of the factors.
+        offset: at most so many grey levels up or down.
+    """
+    channels = image.shape[2]
+    gains = rng.uniform(*gain, channels).astype(np.float32)
+    offsets = rng.uniform(-offset, offset, channels).astype(np.float32)
+    return np.clip(np.rint(image * gains + offsets), 0, 255).astype(np.uint8)

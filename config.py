@@ -67,7 +67,20 @@ def _is_path(value: str) -> bool:
 
 
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+_Factor = Annotated[Number, Field(gt=0, le=8)]
 FilePath = Annotated[StrictStr, Field(min_length=1), AfterValidator(_path)]
+
+
+def _ascending(limits: list[float]) -> list[float]:
+    if limits[0] > limits[1]:
+        raise PydanticCustomError("range", "should be [smallest, largest]")
+    return limits
+
+
+def _range(number: Any) -> Any:
+    """The type of a key that holds the two ends of a range."""
+    ends = Annotated[list[number], Field(min_length=2, max_length=2)]
+    return Annotated[ends, AfterValidator(_ascending)]
 
 
 class _Section(BaseModel):
@@ -80,15 +93,25 @@ class TrainingParams(_Section):
     weight_decay: Annotated[Number, Field(ge=0)]
     epochs: Annotated[StrictInt, Field(ge=1)]
     snapshot_epochs: Annotated[StrictInt, Field(ge=1)]
+    # What the book's recipe does not have, off unless it is asked for.
+    schedule: Literal["constant", "poly"] = "constant"
+    poly_power: Annotated[Number, Field(gt=0)] = 0.9
+    warmup_iterations: Annotated[StrictInt, Field(ge=0)] = 0
+    class_weights: Literal["none", "sqrt_median"] = "none"
+    lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
 
 
 class AugmentationParams(_Section):
     do_augment: StrictBool
     do_flip: StrictBool
+    flips: Literal["both", "left_right", "upside_down"] = "both"
     do_scale: StrictBool
-    scale: Annotated[list[Annotated[Number, Field(gt=0, le=8)]], Field(min_length=1)]
+    scale: Annotated[list[_Factor], Field(min_length=1)]
     change_brightness: StrictBool
     change_contrast: StrictBool
+    zoom: _range(_Factor) = [1.0, 1.0]
+    color_gain: _range(Annotated[Number, Field(ge=0, le=8)]) = [1.0, 1.0]
+    color_offset: Annotated[Number, Field(ge=0, le=255)] = 0.0
 
 
 class Config(_Section):
@@ -104,6 +127,7 @@ class Config(_Section):
     n_class: Annotated[StrictInt, Field(ge=1)] | None = None
     in_ch: Literal[1, 3] = 3
     dilated: StrictBool = True
+    bypass: StrictBool = False
     user_multiple: Annotated[StrictInt, Field(ge=1)] = 16
     image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
     normalizer: Literal["GCN", "LCN", "none"] = "GCN"
@@ -306,6 +330,7 @@ def _args(
                 "normalizer",
                 "seed",
                 "dilated",
+                "bypass",
                 "cache_size",
                 "loader_jobs",
             }

@@ -233,8 +233,15 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
             and type(t) is np.ndarray
             and t.dtype.kind == "i"
             and x.ndim == 4
-            and self.class_weight is None
+            and self._takes_weight(x)
             and self.reduce == "mean"
+        )
+
+    def _takes_weight(self, x) -> bool:
+        weight = self.class_weight
+        return weight is None or (
+            type(weight) is np.ndarray
+            and (weight.dtype, len(weight)) == (x.dtype, x.shape[1])
         )
 
     def forward_cpu(self, inputs):
@@ -251,7 +258,12 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
 
     def _loss(self, x, t, gradient: bool):
         return cpu_layers.softmax_cross_entropy(
-            _by_image(x), t, self.ignore_label, self._coeff, gradient
+            _by_image(x),
+            t,
+            self.ignore_label,
+            self._coeff,
+            gradient,
+            self.class_weight,
         )
 
     def backward(self, input_indexes, grad_outputs):

@@ -112,13 +112,16 @@ def concatenate(arrays: list[np.ndarray]) -> np.ndarray:
     return y
 
 
-def softmax_cross_entropy(x, t, ignore_label: int, coefficient: float, gradient: bool):
+def softmax_cross_entropy(
+    x, t, ignore_label: int, coefficient: float, gradient: bool, class_weight=None
+):
     """Loss and its gradient, both times ``coefficient``, in one pass over the scores.
 
     Args:
         x: Scores (N, C, H, W).
         t: Labels int (N, H, W).
         gradient: Whether the gradient is wanted.
+        class_weight: What a pixel of each class counts, (C,); None: 1.
 
     Returns:
         (loss, gx); loss is a float, gx (N, C, H, W) or ``None``.
@@ -132,7 +135,9 @@ def softmax_cross_entropy(x, t, ignore_label: int, coefficient: float, gradient:
         n, pixels = blocks[i]
         score, label = scores[n, :, pixels], labels[n, pixels]
         valid = label != ignore_label
-        place = np.where(valid, label, 0), np.arange(label.size)
+        label = np.where(valid, label, 0)
+        place = label, np.arange(label.size)
+        counts = valid if class_weight is None else valid * class_weight[label]
         largest = np.maximum.reduce(score, axis=0)
         target = score[place] - largest
         if gradient:
@@ -142,9 +147,9 @@ def softmax_cross_entropy(x, t, ignore_label: int, coefficient: float, gradient:
         np.subtract(score, largest, out=probability)
         np.exp(probability, out=probability)
         total = np.add.reduce(probability, axis=0)
-        losses[i] = ((np.log(total) - target) * valid).sum(dtype=np.float64)
+        losses[i] = ((np.log(total) - target) * counts).sum(dtype=np.float64)
         if gradient:
-            weight = (valid * x.dtype.type(coefficient)).astype(x.dtype, copy=False)
+            weight = (counts * x.dtype.type(coefficient)).astype(x.dtype, copy=False)
             probability *= weight / total
             probability[place] -= weight
 

@@ -16,6 +16,7 @@ import numpy as np
 import cpu_functions as F  # Chainer's own, except on the CPU, where they are faster
 import cpu_links as L
 from evaluator import Evaluator
+from lovasz import lovasz_softmax
 
 
 class Fire(chainer.Chain):
@@ -65,9 +66,23 @@ class FCN(chainer.Chain):
         in_ch (int): 3 for colour images, 1 for grey ones.
         dilated (bool): True is the chapter's second network (fire9 dilated at 1/8 of the
             size); False its first (a third max pooling, fire9 at 1/16, upsampled by 4).
+        bypass (bool): add the input of fire3, fire5, fire7 and fire9 to their output, as
+            SqueezeNet's "simple bypass" does (Iandola et al. 2016, section 6), after He et al.
+            (2015); no parameters.
+        class_weight (ndarray): float32 (n_class,), what the loss of a class's pixels is
+            multiplied by when training; None: 1.
+        lovasz (float): how much of the Lovász-Softmax loss is added when training.
     """
 
-    def __init__(self, n_class: int, in_ch: int, dilated: bool = True):
+    def __init__(
+        self,
+        n_class: int,
+        in_ch: int,
+        dilated: bool = True,
+        bypass: bool = False,
+        class_weight: np.ndarray | None = None,
+        lovasz: float = 0.0,
+    ):
         super().__init__()
         with self.init_scope():
             self.conv1 = L.Convolution2D(in_ch, 96, 7, stride=2, pad=3)
@@ -104,6 +119,9 @@ class FCN(chainer.Chain):
 
         self.n_class = n_class
         self.dilated = dilated
+        self.bypass = bypass
+        self.class_weight = class_weight
+        self.lovasz = lovasz
         self.evaluator = Evaluator(False, n_class)
         self.h = None
         self.loss = None
@@ -128,26 +146,33 @@ class FCN(chainer.Chain):
         p1 = self.score_pool1(h)
 
         h = self.fire2(h)
-        h = self.fire3(h)
+        h = self._with_bypass(self.fire3, h)
         h = self.fire4(h)
         h = F.max_pooling_2d(h, 3, stride=2)  # 1/8
         u4 = self.upsample_pool4(self.score_pool4(h))
 
-        h = self.fire5(h)
+        h = self._with_bypass(self.fire5, h)
         h = self.fire6(h)
-        h = self.fire7(h)
+        h = self._with_bypass(self.fire7, h)
         h = self.fire8(h)
         if not self.dilated:
             h = F.max_pooling_2d(h, 3, stride=2)  # 1/16
-        h = self.fire9(h)
+        h = self._with_bypass(self.fire9, h)
         u9 = self.upsample_pool9(self.score_pool9(h))
 
         h = F.concat((p1, u4, u9), axis=1)  # 1/4
         h = self.add_layer(h)
         return self.upsample_final(h)
 
+    def _with_bypass(self, fire: Fire, h: chainer.Variable) -> chainer.Variable:
+        return fire(h) + h if self.bypass else fire(h)
+
     def forward(self, x: chainer.Variable, t: chainer.Variable) -> chainer.Variable:
         """Mean softmax cross entropy over the labelled pixels.
+
+        While training, each pixel's term is multiplied by its class's weight (the sum is
+        divided by the number of pixels, as Chainer does, not by the sum of their weights), and
+        the Lovász-Softmax loss is added.
 
         Args:
             x (Variable or ndarray): float32 (N, in_ch, H, W), normalised images.
@@ -162,9 +187,21 @@ class FCN(chainer.Chain):
         scores = self.h
         if scores.dtype == np.float16:  # a mean over a million pixels needs more digits
             scores = chainer.functions.cast(scores, np.float32)
-        self.loss = F.softmax_cross_entropy(scores, t)
+        if chainer.config.train:
+            weight = self.class_weight
+            self.loss = F.softmax_cross_entropy(scores, t, class_weight=weight)
+            if self.lovasz:
+                self.loss += self.lovasz * lovasz_softmax(scores, t)
+        else:  # comparable between recipes
+            self.loss = F.softmax_cross_entropy(scores, t)
         self.evaluator.preparation(self.h, t)
         return self.loss
+
+    def device_resident_accept(self, visitor) -> None:
+        """Chainer's way to move a link to a device; the weights of the classes go along."""
+        super().device_resident_accept(visitor)
+        if self.class_weight is not None:
+            self.class_weight = visitor.visit_array(self.class_weight)
 
     @property
     def accuracy(self) -> float:

@@ -14,10 +14,18 @@ from label_table import LabelTable
 
 # None of these changes a bit of the result (gpu, communicator: only as much as another machine).
 FREE_KEYS = {"gpu", "communicator", "loader_jobs", "cache_size", "debug_mode"}
-# These decide when the result is there and where it goes.
-LENGTH_KEYS = {"training_params.epochs", "training_params.snapshot_epochs"}
+# These decide when the result is there and where it goes; the epochs, only while the learning
+# rate does not depend on them.
+_LENGTH_KEYS = {"training_params.epochs", "training_params.snapshot_epochs"}
 
 Settings = dict[str, object]
+
+
+def length_keys(settings: Settings) -> set[str]:
+    """The settings that a run may go on with, having been started under others."""
+    if settings.get("training_params.schedule", "constant") == "constant":
+        return _LENGTH_KEYS
+    return _LENGTH_KEYS - {"training_params.epochs"}
 
 
 def flatten(values: dict, section: str = "") -> Settings:
@@ -39,8 +47,8 @@ def fingerprint(
     Paths may change, but not what the lists and the table hold: of these, the checksums count.
     What is in the images is not looked at.
     """
-    ignored = FREE_KEYS | LENGTH_KEYS | set(PATH_KEYS) | {"n_class"}
     settings = flatten(config.model_dump())
+    ignored = FREE_KEYS | length_keys(settings) | set(PATH_KEYS) | {"n_class"}
     settings = {key: value for key, value in settings.items() if key not in ignored}
     classes = [table.colors.tolist(), sorted(map(int, table.ignored))]
     settings["the names in train_image_pointer"] = _checksum(train_names)

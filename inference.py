@@ -31,14 +31,22 @@ class Segmenter:
         args (SimpleNamespace): ``chainer.global_config.user_test_args``, for in_ch, n_class,
             image_scale and normalizer.
         device (chainer.backend.Device): where the model is.
+        mirror (bool): average the scores with those of the mirrored picture: twice the work.
     """
 
-    def __init__(self, model, args: SimpleNamespace, device: chainer.backend.Device):
+    def __init__(
+        self,
+        model,
+        args: SimpleNamespace,
+        device: chainer.backend.Device,
+        mirror: bool = False,
+    ):
         self.n_class = args.n_class
         self.in_ch = args.in_ch
         self._scale = args.image_scale
         self._model = model
         self._device = device
+        self._mirror = mirror
         self._normalize = make_normalizer(args.normalizer)
         # The network halves the size four times at most; tiles must begin on its grid.
         self._multiple = math.lcm(16, chainer.global_config.user_multiple)
@@ -53,8 +61,12 @@ class Segmenter:
         Returns:
             ndarray: float32 (n_class, H, W).
         """
+        pictures = np.stack([x, x[:, :, ::-1]]) if self._mirror else x[None]
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
-            return cuda.to_cpu(self._model.scores(self._device.send(x[None])).array[0])
+            scores = cuda.to_cpu(self._model.scores(self._device.send(pictures)).array)
+        if self._mirror:
+            return (scores[0] + scores[1, :, :, ::-1]) / 2
+        return scores[0]
 
     def classes(self, photo: np.ndarray) -> np.ndarray:
         """The class of each pixel at the photo's own size.

@@ -169,12 +169,19 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         image, label = augmentation.crop_to_multiple(
             image, label, self._multiple, rng.random(2)
         )
+        if augment and params.zoom != [1, 1]:
+            factor = rng.uniform(*params.zoom)
+            image, label = augmentation.zoom(image, label, factor, rng)
         if augment and params.do_flip:
-            image, label = augmentation.flip(image, label, rng)
+            image, label = augmentation.flip(image, label, params.flips, rng)
         if augment and params.change_brightness:
             image = augmentation.change_brightness(image, rng)
         if augment and params.change_contrast:
             image = augmentation.change_contrast(image, rng)
+        if augment and (params.color_gain != [1, 1] or params.color_offset):
+            image = augmentation.jitter_colors(
+                image, params.color_gain, params.color_offset, rng
+            )
         return image, label
 
     @property

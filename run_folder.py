@@ -10,7 +10,7 @@ import yaml
 from checkpoint import TEMPORARY, sync_folder, write_text
 from config import PATH_KEYS, Config, dump_config
 from errors import UserError
-from fingerprint import FREE_KEYS, LENGTH_KEYS, differences, flatten
+from fingerprint import FREE_KEYS, differences, flatten, length_keys
 from yaml_reader import read_yaml
 
 try:
@@ -23,7 +23,9 @@ _CONFIG = "config.yaml"
 _SNAPSHOT = re.compile(r"(snapshot|earlier)_iteration_(\d+)\.npz")
 # What training takes hours to make; and with it, all that the next run replaces.
 _RESULT = re.compile(rf"{_SNAPSHOT.pattern}|log|fcn_\w+\.npz")
-_REPLACED = re.compile(rf"{_RESULT.pattern}|curves\.png|report\.html|epoch_\d+\.png")
+_REPLACED = re.compile(
+    rf"{_RESULT.pattern}|curves\.png|report\.html|class_weights\.csv|epoch_\d+\.png"
+)
 # What predict.py found out about the weights that are replaced.
 _SCORES = re.compile(r"scores\.json|(confusion|best|worst|.+_color)\.png")
 _LEFTOVER = re.compile(rf".*{re.escape(TEMPORARY)}(\d+)(\.\w+)?")
@@ -118,7 +120,7 @@ def refuse_other_results(folder: str, config: Config) -> None:
     differing = differences(there, here) if there else ["unknown"]
     if not differing:
         return
-    goes_on = {key for key in here if there.get(key) != here[key]} <= LENGTH_KEYS
+    goes_on = {key for key in here if there.get(key) != here[key]} <= length_keys(here)
     raise UserError(
         f"output_path: {folder} holds the results of another configuration: "
         f"{', '.join(differing)}; choose another output_path, "

@@ -14,6 +14,7 @@ from chainer.training import extensions
 import checkpoint
 import distributed
 import run_folder
+from class_weights import ClassWeights, count_class_weights
 from config import Config, add_config_arguments, command, load_config
 from data_check import check_datasets, refuse_missing_files
 from device import choose_device
@@ -28,7 +29,14 @@ from mini_batch_loader import DatasetPreProcessor
 from mixed_precision import MixedPrecisionAdam
 from report import write_report
 from snapshots import Snapshots, restore, restore_newest
-from training import BestModel, EpochFigures, LastEpoch, Updater, Validation
+from training import (
+    BestModel,
+    EpochFigures,
+    LastEpoch,
+    LearningRate,
+    Updater,
+    Validation,
+)
 from training_pictures import Curves, ProgressPictures
 from transfer import batch_converter
 
@@ -76,7 +84,18 @@ def main(argv: list[str] | None = None) -> int:
 
     # Model
     np.random.seed(args.seed)
-    model = FCN(args.n_class, args.in_ch, dilated=args.dilated)
+    class_weights = None
+    if args.training_params.class_weights == "sqrt_median":
+        class_weights = count_class_weights(train_mini_batch_loader)
+        print(class_weights.as_table(), end="\n\n")
+    model = FCN(
+        args.n_class,
+        args.in_ch,
+        dilated=args.dilated,
+        bypass=args.bypass,
+        class_weight=class_weights and class_weights.values,
+        lovasz=args.training_params.lovasz,
+    )
     model.to_device(device)
 
     # Optimizer
@@ -97,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         device,
         order,
         batch_names,
+        LearningRate(args.training_params, order.batches),
         processes,
     )
     end = LastEpoch(args.training_params.epochs)
@@ -132,6 +152,7 @@ def main(argv: list[str] | None = None) -> int:
     with lock, stop:
         if is_first:
             prepare_output(trainer, arguments, config, settings)
+            store_class_weights(trainer.out, class_weights)
         processes.share_state(updater)
         try:
             trainer.run(show_loop_exception_msg=False)
@@ -238,6 +259,13 @@ def prepare_output(
     run_folder.store_config(trainer.out, config)
 
 
+def store_class_weights(folder: str, class_weights: ClassWeights | None) -> None:
+    """Write class_weights.csv, what the loss weighs the classes with."""
+    if class_weights is not None:
+        path = os.path.join(folder, "class_weights.csv")
+        checkpoint.write_text(path, class_weights.as_csv())
+
+
 def save_model(model: FCN, version: str):
     """An extension that stores the weights; the version may hold {} for the epoch."""
 
@@ -268,9 +296,12 @@ def resume(trainer: chainer.training.Trainer, path: str, settings: Settings) -> 
             f"training_params.epochs: {epochs}; make that larger, or start again without --resume"
         )
     if epoch >= epochs:
-        print(
-            "this run has finished already; for more, make training_params.epochs larger"
-        )
+        more = "; for more, make training_params.epochs larger"
+        if (
+            "training_params.epochs" in settings
+        ):  # part of the schedule: no other is allowed
+            more = ""
+        print(f"this run has finished already{more}")
     return True
 
 

@@ -21,15 +21,25 @@ class Updater(chainer.training.updaters.StandardUpdater):
         iterator, optimizer, converter, device: as StandardUpdater's.
         order (EpochOrder): the iterator's.
         batch_names (callable): gives the image file names of an iteration, counted from 0.
+        learning_rate (callable): gives the step size of an iteration, counted from 0.
         processes: as distributed.join() gives them.
     """
 
     def __init__(
-        self, iterator, optimizer, converter, device, order, batch_names, processes
+        self,
+        iterator,
+        optimizer,
+        converter,
+        device,
+        order,
+        batch_names,
+        learning_rate,
+        processes,
     ):
         super().__init__(iterator, optimizer, converter=converter, device=device)
         self._order = order
         self._batch_names = batch_names
+        self._learning_rate = learning_rate
         self._processes = processes
 
     def update_core(self) -> None:
@@ -45,6 +55,9 @@ class Updater(chainer.training.updaters.StandardUpdater):
         except UserError as error:
             raise UserError(f"{error}\n       the batch: {self._names()}") from None
         factor = self._processes.loss_factor(batch)
+        # Of the iteration alone, so that a resumed run needs no state: one of Chainer's shift
+        # extensions would, and warm-up and decay are two of them that set the same attribute.
+        optimizer.alpha = self._learning_rate(self.iteration)
         try:
             optimizer.update(self._finite_loss, x, t, factor)
         except (FloatingPointError, RuntimeError) as error:
@@ -87,6 +100,32 @@ class Updater(chainer.training.updaters.StandardUpdater):
 
     def _names(self) -> str:
         return ", ".join(self._batch_names(self.iteration))
+
+
+class LearningRate:
+    """Adam's step size in an iteration: warm-up, then constant or a polynomial decay to 0.
+
+    poly: ``learning_rate * (1 - iteration / all) ** poly_power`` (Chen et al., *DeepLab*,
+    2017). During the warm-up it is multiplied by 1 / n, 2 / n ... 1.
+
+    Args:
+        params (SimpleNamespace): ``training_params`` of the configuration.
+        batches (int): iterations in an epoch.
+    """
+
+    def __init__(self, params, batches: int):
+        self._params = params
+        self._iterations = params.epochs * batches
+
+    def __call__(self, iteration: int) -> float:
+        """The step size of an iteration, counted from 0."""
+        params = self._params
+        rate = params.learning_rate
+        if params.schedule == "poly":
+            rate *= (1 - iteration / self._iterations) ** params.poly_power
+        if iteration < params.warmup_iterations:
+            rate *= (iteration + 1) / params.warmup_iterations
+        return rate
 
 
 class LastEpoch:

@@ -89,7 +89,9 @@ def test_flips_reach_all_four_orientations_with_their_labels():
     image, label = coordinates(4, 6)
     corners = []
     for seed in range(400):
-        flipped, classes = augmentation.flip(image, label, np.random.default_rng(seed))
+        flipped, classes = augmentation.flip(
+            image, label, "both", np.random.default_rng(seed)
+        )
         np.testing.assert_array_equal(flipped[..., 0] * 6 + flipped[..., 1], classes)
         corners.append(int(classes[0, 0]))
     shares = {corner: corners.count(corner) / 400 for corner in (0, 5, 18, 23)}
@@ -131,3 +133,61 @@ def test_contrast_stretches_the_channels_of_a_pixel_about_their_mean():
         assert g == 100 and b - 100 == 100 - r
         differences.add(b - 100)
     assert min(differences) == 2 and max(differences) == 18  # a tenth of 0.2 and of 1.8
+
+
+@pytest.mark.parametrize(
+    ("directions", "expected"),
+    [("left_right", {0, 5}), ("upside_down", {0, 18})],
+)
+def test_flips_in_one_direction_reach_no_other(directions, expected):
+    image, label = coordinates(4, 6)
+    corners = [
+        augmentation.flip(image, label, directions, np.random.default_rng(seed))[1][
+            0, 0
+        ]
+        for seed in range(100)
+    ]
+    assert set(corners) == expected
+    assert 30 < sum(corner == 0 for corner in corners) < 70
+
+
+@given(st.floats(0.2, 3), st.integers(16, 60), st.integers(16, 80), st.integers(0, 99))
+def test_zoom_keeps_the_size_and_image_and_label_together(factor, height, width, seed):
+    image, label = coordinates(height, width)
+    rng = np.random.default_rng(seed)
+    zoomed, classes = augmentation.zoom(image, label, factor, rng)
+    assert zoomed.shape == image.shape and classes.shape == label.shape
+    labelled = classes >= 0
+    share = min(1, factor**2)
+    assert share * 0.6 < labelled.mean() <= 1 and (factor < 1 or labelled.all())
+    rows, _ = pixel_of_label(classes, width)
+    difference = np.abs(zoomed[..., 0].astype(int) - rows)[labelled]
+    assert difference.max(initial=0) <= 2 + 1 / factor
+
+
+def test_zoom_looks_everywhere():
+    image, label = coordinates(20, 20)
+    seen = {
+        int(value)
+        for seed in range(300)
+        for value in augmentation.zoom(image, label, 2, np.random.default_rng(seed))[
+            1
+        ].ravel()
+    }
+    assert len(seen) == 400
+
+
+def test_jitter_multiplies_each_channel_and_adds():
+    image = np.full((2, 2, 3), 100, np.uint8)
+    rng = np.random.default_rng(0)
+    assert (augmentation.jitter_colors(image, (1.2, 1.2), 0, rng) == 120).all()
+    jittered = augmentation.jitter_colors(image, (0.5, 1.5), 30, rng)
+    assert len({int(v) for v in jittered[0, 0]}) == 3
+    assert (jittered >= 20).all() and (jittered <= 180).all()
+    assert (jittered == jittered[0, 0]).all()
+
+
+def test_jitter_is_clipped_not_wrapped():
+    image = np.array([[[0, 128, 255]]], np.uint8)
+    bright = augmentation.jitter_colors(image, (4, 4), 0, np.random.default_rng(0))
+    assert bright.tolist() == [[[0, 255, 255]]]

@@ -77,7 +77,9 @@ def test_stored_configuration_loads_to_the_same_settings(small_data):
     assert load_config(elsewhere / "config.yaml") == loaded
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "camseq01.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "camseq01.yaml", "camseq01_recommended.yaml"]
+)
 def test_every_key_stands_in_the_files_of_the_project_with_a_comment(name):
     text = (ROOT / name).read_text()
     values = yaml.safe_load(text)
@@ -96,7 +98,13 @@ def test_camseq01_is_the_books_experiment():
         "weight_decay": 0.0005,
         "epochs": 99,
         "snapshot_epochs": 5,
+        "schedule": "constant",
+        "poly_power": 0.9,
+        "warmup_iterations": 0,
+        "class_weights": "none",
+        "lovasz": 0,
     }
+    assert not values["bypass"]
     augmentation = values["augmentation_params"]
     flags = (
         "do_augment",
@@ -106,6 +114,9 @@ def test_camseq01_is_the_books_experiment():
         "change_contrast",
     )
     assert [augmentation[flag] for flag in flags] == [True, True, False, False, False]
+    assert augmentation["flips"] == "both"
+    assert augmentation["zoom"] == augmentation["color_gain"] == [1, 1]
+    assert augmentation["color_offset"] == 0
 
 
 class TestErrors:
@@ -169,10 +180,20 @@ class TestErrors:
             "training_params.learning_rate=.nan",
             "training_params.weight_decay=-0.1",
             "training_params.snapshot_epochs=0",
+            "training_params.schedule=cosine",
+            "training_params.poly_power=0",
+            "training_params.warmup_iterations=-1",
+            "training_params.class_weights=all",
+            "training_params.lovasz=-0.5",
             "training_params=3",
             "augmentation_params.do_flip=1",
             "augmentation_params.scale=[]",
             "augmentation_params.scale=[0]",
+            "augmentation_params.flips=horizontal",
+            "augmentation_params.zoom=[1.5]",
+            "augmentation_params.zoom=[2, 1]",
+            "augmentation_params.color_gain=[-1, 1]",
+            "augmentation_params.color_offset=-1",
             "image_scale=0",
             "image_scale=1.1",
             "image_scale=true",
@@ -186,6 +207,7 @@ class TestErrors:
             "communicator=mpi",
             "seed=-1",
             "dilated=maybe",
+            "bypass=1",
             "debug_mode=2",
             "loader_jobs=-1",
             "cache_size=-1",

@@ -199,6 +199,18 @@ def test_softmax_cross_entropy_is_chainers(shape, normalize):
     assert_same(ours, stock, limit=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weighted_softmax_cross_entropy_is_chainers(dtype):
+    x, weight = random((2, 5, 7, 9), dtype), random((5,), dtype) ** 2
+    t = np.random.RandomState(1).randint(-1, 5, (2, 7, 9)).astype(np.int32)
+    functions = F, stock_functions
+    ours, stock = (
+        results(lambda a, f=f: f.softmax_cross_entropy(a, t, class_weight=weight), x)
+        for f in functions
+    )
+    assert_same(ours, stock, limit=1e-6)
+
+
 def test_all_pixels_without_label_give_loss_0():
     x = chainer.Variable(random((1, 3, 2, 2)))
     loss = F.softmax_cross_entropy(x, np.full((1, 2, 2), -1, np.int32))

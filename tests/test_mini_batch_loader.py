@@ -15,6 +15,15 @@ from mini_batch_loader import DatasetPreProcessor, stack_examples
 
 ALL_AUGMENTATION = {"do_augment": True}
 
+# All augmentations off, to turn one of them on.
+ONLY = {
+    "do_augment": True,
+    "do_flip": False,
+    "do_scale": False,
+    "change_brightness": False,
+    "change_contrast": False,
+}
+
 
 def training_loader(small_data, **changes) -> DatasetPreProcessor:
     small_data.load(**changes)
@@ -179,6 +188,11 @@ class TestEveryKeyChangesSomething:
                     "change_brightness": False,
                 }
             },
+            {"augmentation_params": {**ONLY, "do_flip": True}},
+            {"augmentation_params": {**ONLY, "do_flip": True, "flips": "left_right"}},
+            {"augmentation_params": {**ONLY, "zoom": [0.5, 2]}},
+            {"augmentation_params": {**ONLY, "color_gain": [0.5, 2]}},
+            {"augmentation_params": {**ONLY, "color_offset": 40}},
         ],
         ids=str,
     )

@@ -124,6 +124,56 @@ def test_resumed_run_is_the_run_that_would_have_been(small_data):
     } == expected
 
 
+def test_poly_power_changes_the_weights(small_data):
+    poly = {"epochs": 1, "schedule": "poly"}
+    run(small_data, training_params=poly)
+    before = weights(small_data, "final")
+    run(small_data, "--overwrite", training_params={**poly, "poly_power": 2})
+    assert weights(small_data, "final") != before
+
+
+def test_recipe_of_every_key_resumes_to_the_same_bytes(small_data):
+    recipe = {
+        "bypass": True,
+        "training_params": {
+            "epochs": 3,
+            "schedule": "poly",
+            "warmup_iterations": 4,
+            "class_weights": "sqrt_median",
+            "lovasz": 0.5,
+        },
+        "augmentation_params": {
+            "do_augment": True,
+            "do_scale": False,
+            "flips": "left_right",
+            "zoom": [0.5, 2],
+            "color_gain": [0.6, 1.4],
+            "color_offset": 30,
+        },
+    }
+    whole = without_time(run(small_data, **recipe))
+    expected = weights(small_data, "final")
+    result = small_data.folder / "result"
+    for name in ("snapshot_iteration_00000009.npz", "log"):
+        (result / name).unlink()
+    resumed = without_time(run(small_data, "--resume", **recipe))
+    assert (resumed, weights(small_data, "final")) == (whole, expected)
+
+
+def test_epochs_are_part_of_a_decaying_schedule(small_data):
+    run(small_data, training_params={"epochs": 1, "schedule": "poly"})
+    with pytest.raises(UserError, match="training_params.epochs .1 there, 2 here"):
+        run(small_data, "--resume", training_params={"epochs": 2, "schedule": "poly"})
+
+
+def test_weights_of_the_classes_are_printed_and_stored(small_data, capsys):
+    run(small_data, training_params={"epochs": 1, "class_weights": "sqrt_median"})
+    assert "weight in the loss" in capsys.readouterr().out
+    rows = (small_data.folder / "result" / "class_weights.csv").read_text().split()
+    assert rows[0] == "class,pixels,weight"
+    assert {row.split(",")[0] for row in rows[1:]} == set(COLORS)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -134,6 +184,11 @@ def test_resumed_run_is_the_run_that_would_have_been(small_data):
         {"training_params": {"weight_decay": 0.5}},
         {"training_params": {"batch_size": 3}},
         {"training_params": {"epochs": 3}},
+        {"bypass": True},
+        {"training_params": {"schedule": "poly"}},
+        {"training_params": {"warmup_iterations": 2}},
+        {"training_params": {"class_weights": "sqrt_median"}},
+        {"training_params": {"lovasz": 0.5}},
     ],
     ids=str,
 )

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_check import spread_out
-from data_summary import ListSummary, survey
+from data_summary import ListSummary, spread_out, survey
 from label_table import LabelTable
 from mini_batch_loader import DatasetPreProcessor
 from text_table import align, percent
@@ -39,7 +38,7 @@ class ClassWeights:
     def as_table(self) -> str:
         """For a terminal: a line a class that occurs, the rarest first."""
         total = max(int(self.pixels.sum()), 1)
-        rows = [["class", "pixels", "weight in the loss"]]
+        rows = [["class", "share of pixels", "weight in the loss"]]
         for name, pixels, value in self._rows():
             rows.append([name, percent(pixels / total, 2), f"{value:.2f}"])
         return align(rows)
@@ -74,8 +73,7 @@ def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights:
 def sqrt_median_weights(pixels: np.ndarray) -> np.ndarray:
     """sqrt(median frequency / frequency), at most 10: the root of Eigen and Fergus's (2015).
 
-    The root, because the full ratio makes the network see rare classes everywhere. The median
-    is over the classes that occur.
+    The median is over the classes that occur.
 
     Args:
         pixels (ndarray): int (n_class,), pixels of each class.

@@ -18,7 +18,14 @@ from tqdm import tqdm
 
 import panels
 from config import add_config_arguments, load_config
-from data_summary import ListSummary, listing, survey, unused_classes, warnings_about
+from data_summary import (
+    ListSummary,
+    listing,
+    spread_out,
+    survey,
+    unused_classes,
+    warnings_about,
+)
 from errors import UserError, run_program
 from image_reader import UnknownColors, as_channels, label_path, refuse_missing
 from label_table import LabelTable
@@ -73,13 +80,6 @@ def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
             )
         summaries.append(summary)
     return _brief_description(summaries)
-
-
-def spread_out(length: int, most: int) -> list[int]:
-    """Numbers below length: all in order, or the most so that any first few are spread out."""
-    if length <= most:
-        return list(range(length))
-    return np.random.default_rng(0).permutation(length)[:most].tolist()
 
 
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:

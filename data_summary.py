@@ -63,6 +63,13 @@ class ListSummary:
         self.images += counts > 0
 
 
+def spread_out(length: int, most: int) -> list[int]:
+    """Numbers below length: all in order, or the most so that any first few are spread out."""
+    if length <= most:
+        return list(range(length))
+    return np.random.default_rng(0).permutation(length)[:most].tolist()
+
+
 def survey(
     summary: ListSummary,
     indices: Iterable[int],

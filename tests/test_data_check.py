@@ -6,6 +6,7 @@ import pytest
 from conftest import COLORS
 
 import data_check
+import data_summary
 from data_check import check_datasets
 from errors import UserError
 from mini_batch_loader import DatasetPreProcessor
@@ -153,7 +154,7 @@ def test_short_form_sums_up_what_will_be_trained_on(small_data):
 
 def test_short_form_reads_a_bounded_number_of_pairs(small_data, monkeypatch):
     monkeypatch.setattr(data_check, "_MAX_READ", 2)
-    unread = set(range(5)) - set(data_check.spread_out(5, 2))
+    unread = set(range(5)) - set(data_summary.spread_out(5, 2))
     (small_data.images / f"train_{min(unread)}.png").write_text("no picture")
     text = check_datasets(lists_of(small_data))
     assert "(in 4 labels of them)" in text

@@ -83,7 +83,12 @@ def gradients(loader: DatasetPreProcessor, model, numbers) -> dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("batch", [0, 1])
-def test_weighted_gradients_of_the_shares_are_those_of_the_batch(small_data, batch):
+@pytest.mark.parametrize(
+    "loss", [{}, {"class_weight": np.array([1, 2, 3], "f4"), "lovasz": 0.5}], ids=str
+)
+def test_weighted_gradients_of_the_shares_are_those_of_the_batch(
+    small_data, batch, loss
+):
     """3 of 5 images in batches of 3; half of the labels of an image are missing."""
     small_data.load(training_params={"batch_size": 3})
     loader = DatasetPreProcessor(chainer.global_config.user_train_args)
@@ -97,7 +102,7 @@ def test_weighted_gradients_of_the_shares_are_those_of_the_batch(small_data, bat
 
     loader.get_example = example_with_few_labels
     np.random.seed(0)
-    model = FCN(3, 3)
+    model = FCN(3, 3, **loss)
     orders = [EpochOrder(5, 3, 0, rank, 2) for rank in range(2)]
     numbers = [[n for n in order.batch(batch) if n >= 0] for order in orders]
     labelled = [sum(int((loader[n][1] >= 0).sum()) for n in own) for own in numbers]

@@ -19,6 +19,17 @@ from device import choose_device
 from errors import UserError
 from gpu_deconvolution import deconvolution_2d
 
+RECIPE = [
+    word
+    for pair in (
+        "bypass=true",
+        "training_params.schedule=poly",
+        "training_params.class_weights=sqrt_median",
+        "training_params.lovasz=0.5",
+    )
+    for word in ("--set", pair)
+]
+
 
 class Runs:
     """21 iterations on both devices, 2 epochs with a change of device, and in mixed precision."""
@@ -34,6 +45,7 @@ class Runs:
             "to_cpu": epochs(1),
             "mixed": [*epochs(2), "--set", "dtype=mixed16"],
             "mixed_half": [*epochs(1), "--set", "dtype=mixed16"],
+            "recipe_gpu": [*epochs(2), *RECIPE],
         }
         words = [
             word
@@ -58,6 +70,7 @@ class Runs:
         self.facts = json.loads(facts.read_text())
         self.calls = dict(zip(runs, self.facts["runs"]))
         self.train_on_cpu("to_cpu", *epochs(2), "--resume")
+        self.train_on_cpu("recipe_cpu", *epochs(2), *RECIPE)
 
     def train_on_cpu(self, name: str, *options: str) -> None:
         train.main(["--config", self.config, *self.output(name), *options])
@@ -118,6 +131,11 @@ class TestOneGpu:
         losses = runs.losses("cpu")[:4]
         assert runs.losses(name) == pytest.approx(losses, rel=1e-4)
         assert distance(runs.weights(name), runs.weights("cpu", epoch=2)) < 1e-4
+
+    def test_losses_of_the_recipe_are_those_of_the_cpu(self, runs):
+        gpu, cpu = runs.losses("recipe_gpu"), runs.losses("recipe_cpu")
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-4)
+        assert {tuple(c) for c in runs.calls["recipe_gpu"]["iterations"]} == {(2, 1, 4)}
 
     def test_confusion_matrix_is_counted_on_the_gpu(self, runs):
         confusion = runs.facts["confusion"]

@@ -47,13 +47,12 @@ _RARE = 0.01
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    recipes = {
-        name: variant
-        for name, variant in variants(arguments.book, arguments.config).items()
-        if not arguments.only or name in arguments.only
-    }
-    if not recipes:
-        raise UserError(f"--only: choose from {', '.join(variants('', ''))}")
+    recipes = variants(arguments.book, arguments.config)
+    if arguments.only:
+        unknown = [name for name in arguments.only if name not in recipes]
+        if unknown:
+            raise UserError(f"--only {unknown[0]}: choose from {', '.join(recipes)}")
+        recipes = {name: recipes[name] for name in recipes if name in arguments.only}
     runs = [(n, seed) for seed in range(arguments.seeds) for n in recipes]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         steps = pool.map(lambda run: score(*run, recipes[run[0]], arguments), runs)
@@ -110,9 +109,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def variants(book: str, recommended: str) -> dict[str, dict]:
     """{name: the keys in which a recipe differs from the recommended one}, rows of the table."""
     keys = [key for ingredient in INGREDIENTS.values() for key in ingredient]
-    old = {} if not book else flatten(read_yaml(book)[0])
-    new = {} if not recommended else flatten(read_yaml(recommended)[0])
-    all_old = {key: old[key] for key in keys if key in old}
+    old, new = (flatten(read_yaml(path)[0]) for path in (book, recommended))
+    missing = [key for key in keys if key not in old or key not in new]
+    if missing:
+        raise UserError(f"{book} and {recommended} must both have {', '.join(missing)}")
+    all_old = {key: old[key] for key in keys}
     result = {"the book's": all_old}
     for name, added in INGREDIENTS.items():
         result[f"the book's + {name}"] = {
@@ -123,9 +124,6 @@ def variants(book: str, recommended: str) -> dict[str, dict]:
             key: value for key, value in all_old.items() if key in left_out
         }
     result["recommended"] = {}
-    missing = [key for key in keys if book and (key not in old or key not in new)]
-    if missing:
-        raise UserError(f"{book} and {recommended} must both have {', '.join(missing)}")
     return result
 
 

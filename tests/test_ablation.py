@@ -78,3 +78,14 @@ def test_run_that_fails_gives_its_reason(small_data):
     arguments += ["--only", "recommended", "--seeds", "1"]
     with pytest.raises(UserError, match="train.py"):
         ablation.main(arguments)
+
+
+def test_row_that_is_none_is_an_error_with_the_rows_there_are(small_data):
+    with pytest.raises(UserError, match="--only zoom: choose from the book's, "):
+        ablation.main(["--output", "unused", "--only", "recommended", "--only", "zoom"])
+
+
+def test_recipe_without_the_keys_of_the_ingredients_is_an_error(small_data):
+    bare = str(small_data.write_config())
+    with pytest.raises(UserError, match="must both have .*zoom"):
+        ablation.main(["--output", "unused", "--config", bare])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fcn_squeeze import FCN, Fire, FireDilated
+from lovasz import lovasz_softmax
 
 N_CLASS = 5
 
@@ -137,6 +138,42 @@ def test_our_weights_load_into_the_chapters_network(pair, tmp_path):
 
 def test_number_of_parameters_at_12_classes():
     assert FCN(12, 3).count_params() == 765_236
+
+
+def test_bypass_adds_what_goes_into_every_other_fire_and_no_parameter():
+    model = FCN(N_CLASS, 3, bypass=True)
+    assert model.count_params() == FCN(N_CLASS, 3).count_params()
+    for name in ("fire3", "fire5", "fire7", "fire9"):
+        # Expansions of zeros give ELU(0) = 0: all that comes out is what was added.
+        for layer in ("conv2", "conv3"):
+            model[name][layer].W.array[:] = 0
+    seen = {}
+
+    class Spy(chainer.LinkHook):
+        def forward_postprocess(self, args):
+            seen.setdefault(args.link.name, []).append((args.args[0], args.out))
+
+    with Spy():
+        model.scores(batch()[0])
+    for name, after in (("fire3", "fire4"), ("fire5", "fire6"), ("fire7", "fire8")):
+        entered = seen[name][0][0].array
+        np.testing.assert_array_equal(seen[after][0][0].array, entered)
+    np.testing.assert_array_equal(
+        seen["score_pool9"][0][0].array, seen["fire9"][0][0].array
+    )
+
+
+def test_weights_of_classes_and_lovasz_count_in_training_alone():
+    x, t = batch()
+    plain = FCN(N_CLASS, 3)
+    weight = np.linspace(0.5, 2, N_CLASS).astype(np.float32)
+    model = FCN(N_CLASS, 3, class_weight=weight, lovasz=0.5)
+    model.copyparams(plain)
+    expected = F.softmax_cross_entropy(plain.scores(x), t, class_weight=weight)
+    expected += 0.5 * lovasz_softmax(plain.scores(x), t)
+    assert float(model(x, t).array) == pytest.approx(float(expected.array), rel=1e-5)
+    with chainer.using_config("train", False):
+        assert model(x, t).array == plain(x, t).array
 
 
 def test_scores_have_the_size_of_the_image():

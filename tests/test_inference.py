@@ -19,6 +19,21 @@ def untrained_segmenter(small_data, dilated=True, **changes) -> Segmenter:
     return Segmenter(model, args, choose_device(-1))
 
 
+def test_mirrored_scores_are_the_mean_of_both_ways(small_data):
+    small_data.load()
+    args = chainer.global_config.user_test_args
+    model = FCN(args.n_class, args.in_ch)
+    once = Segmenter(model, args, choose_device(-1))
+    both = Segmenter(model, args, choose_device(-1), mirror=True)
+    x = np.random.default_rng(0).normal(0, 1, (3, 32, 48)).astype(np.float32)
+    mirrored = once.scores(np.ascontiguousarray(x[:, :, ::-1]))[:, :, ::-1]
+    expected = (once.scores(x) + mirrored) / 2
+    np.testing.assert_allclose(both.scores(x), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        both.scores(x[:, :, ::-1])[:, :, ::-1], both.scores(x), atol=1e-5
+    )
+
+
 def photo_of_size(height: int, width: int, channels: int = 3) -> np.ndarray:
     rng = np.random.default_rng(height * 1000 + width)
     return rng.integers(0, 256, (height, width, channels), np.uint8)

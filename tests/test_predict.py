@@ -49,6 +49,18 @@ def scores_of(data) -> dict:
     return json.loads((data.predict_folder / "scores.json").read_text())
 
 
+def test_mirrored_scores_say_so(scored_data, capsys):
+    figures = []
+    for option in ([], ["--mirror"]):
+        assert run(scored_data, *option) == 0
+        figures.append(scores_of(scored_data))
+    assert [f["mirrored"] for f in figures] == [False, True]
+    assert figures[0]["confusion"] != figures[1]["confusion"]
+    assert "averaged with the mirrored image" in capsys.readouterr().out
+    report = (scored_data.folder / "result" / "report.html").read_text()
+    assert "averaged with the mirrored image" in report
+
+
 def test_scores_are_those_of_one_confusion_matrix(scored_data):
     assert run(scored_data) == 0
     scores = scores_of(scored_data)

@@ -213,7 +213,7 @@ class _CountMacs(chainer.FunctionHook):
 def _macs(model, size: tuple[int, int]) -> dict[str, int]:
     """Multiplications and additions of each convolution link for one image of this size."""
     count = _CountMacs()
-    with chainer.no_backprop_mode(), count:
+    with count:
         model.scores(np.zeros((1, 3, *size), np.float32))
     links = {id(p.array): name.rsplit("/", 1)[0] for name, p in model.namedparams()}
     return {links[key]: macs for key, macs in count.macs.items()}
@@ -254,4 +254,12 @@ class StockChainer(ThisProject):
 
     def build(self, weights: str) -> None:
         fcn_squeeze.L, fcn_squeeze.F = chainer.links, chainer.functions
+        fcn_squeeze.convolve_elu = _stock_convolve_elu
         super().build(weights)
+
+
+def _stock_convolve_elu(x, *convolutions):
+    maps = [convolution(x) for convolution in convolutions]
+    return chainer.functions.elu(
+        chainer.functions.concat(maps, axis=1) if len(maps) > 1 else maps[0]
+    )

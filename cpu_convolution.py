@@ -5,7 +5,6 @@ output at a time, so that its columns (the input patches, one a column) stay in 
 and no buffer grows with the batch. The product of a strip goes straight into the output.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -139,13 +138,6 @@ def _add_columns(
             target += cols[:, i, j]
 
 
-def _cut(length: int, count: int) -> list[tuple[int, int]]:
-    """Cut ``range(length)`` into ``count`` parts [first, last), fewer if it is shorter."""
-    count = max(1, min(count, length))
-    edges = [length * i // count for i in range(count + 1)]
-    return list(itertools.pairwise(edges))
-
-
 def _strips(patches: Patches, matrix: np.ndarray) -> int:
     """Into how many strips to cut an output, so that each holds ``STRIP_BYTES`` or less."""
     height, width = patches.window.out
@@ -156,26 +148,38 @@ def _strips(patches: Patches, matrix: np.ndarray) -> int:
 def forward_tasks(images: int, patches: Patches, matrix: np.ndarray) -> list[tuple]:
     """The (image, (top, bottom)) of all strips."""
     count = max(_strips(patches, matrix), -(-TASKS // images))
-    cut = _cut(patches.window.out[0], count)
-    return [(n, rows) for n in range(images) for rows in cut]
+    strips = cpu_threads.cut(patches.window.out[0], count)
+    return [(n, rows) for n in range(images) for rows in strips]
 
 
-def convolve(x, weight, bias, window: Window) -> np.ndarray:
-    """Convolution: y (N, O, out_h, out_w) of x (N, C, H, W), weight (O, C, kh, kw)."""
+def add_bias(maps: np.ndarray, bias: np.ndarray | None) -> None:
+    """Add bias (O,), if there is one, to maps (O, pixels)."""
+    if bias is not None:
+        maps += bias[:, None]
+
+
+def convolve(x, weight, bias, window: Window, out=None, finish=add_bias) -> np.ndarray:
+    """Convolution: y (N, O, out_h, out_w) of x (N, C, H, W), weight (O, C, kh, kw).
+
+    Args:
+        out: Where y goes, the maps of each image contiguous; ``None``: a new array.
+        finish: What is done with the products (O, pixels) of a strip and the bias, in place,
+            while the products are in the cache.
+    """
     matrix, patches = weight.reshape(len(weight), -1), Patches(window)
-    y = cpu_threads.empty((len(x), len(weight), *window.out), x.dtype)
+    if out is None:
+        out = cpu_threads.empty((len(x), len(weight), *window.out), x.dtype)
     out_w = window.out[1]
 
     def strip(task) -> None:
         n, (top, bottom) = task
         # One product an image, straight into the output: tensordot copies twice.
-        part = y[n].reshape(len(weight), -1)[:, top * out_w : bottom * out_w]
+        part = out[n].reshape(len(weight), -1)[:, top * out_w : bottom * out_w]
         np.matmul(matrix, patches.columns(x[n], top, bottom), out=part)
-        if bias is not None:
-            part += bias[:, None]
+        finish(part, bias)
 
     cpu_threads.parallel(strip, forward_tasks(len(x), patches, matrix))
-    return y
+    return out
 
 
 class Needs(NamedTuple):
@@ -207,10 +211,10 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
     """
     channels = x.shape[1]
     taps = matrix.shape[-1] // channels
-    cut = _cut(patches.window.out[0], _strips(patches, matrix))
-    groups = [range(*part) for part in _cut(len(x), GROUPS)]
+    strips = cpu_threads.cut(patches.window.out[0], _strips(patches, matrix))
+    groups = [range(*part) for part in cpu_threads.cut(len(x), GROUPS)]
     # A few images are cut into blocks of maps, each with its own part of the gradients.
-    blocks = _cut(channels, -(-TASKS // len(x)))
+    blocks = cpu_threads.cut(channels, -(-TASKS // len(x)))
     gx = cpu_threads.empty(x.shape, x.dtype) if needs.x else None
     gw = cpu_threads.zeros((len(groups), *matrix.shape), x.dtype)
     gb = np.zeros((len(groups), matrix.shape[-2]), x.dtype)
@@ -223,7 +227,7 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
         for n in groups[g]:
             if needs.x:
                 image_gradient = patches.image_gradient(gx[n, first:last])
-            for top, bottom in cut:
+            for top, bottom in strips:
                 out_gradient = gradient(n, top, bottom)
                 if needs.weight:
                     cols = patches.columns(x[n, first:last], top, bottom)

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def _covered(*arrays) -> bool:
+def is_covered(*arrays) -> bool:
     """Whether the kernels take these: filled NumPy arrays, all float32 or all float64."""
     return (
         all(type(a) is np.ndarray and a.size for a in arrays)
@@ -55,7 +55,12 @@ def _double_backprop() -> bool:
 class _Convolution2D(Convolution2DFunction):
     def _window(self, x, W):
         """The window, or ``None`` where the kernels do not cover the arguments."""
-        if not _covered(x, W) or self.groups != 1 or self.cover_all or self.cudnn_fast:
+        if (
+            not is_covered(x, W)
+            or self.groups != 1
+            or self.cover_all
+            or self.cudnn_fast
+        ):
             return None
         if any(layout is not None for layout in self.input_layouts):
             return None
@@ -76,7 +81,7 @@ class _Convolution2D(Convolution2DFunction):
         x, W = (v.array for v in self.get_retained_inputs())
         gy = grad_outputs[0].array
         window = None if _double_backprop() else self._window(x, W)
-        if window is None or not _covered(gy, x):
+        if window is None or not is_covered(gy, x):
             return super().backward(indexes, grad_outputs)
         gradients = cpu_convolution.convolve_backward(
             _by_image(x), W, _by_image(gy), window, _needs(indexes)
@@ -105,7 +110,7 @@ def convolution_2d(x, W, b=None, stride=1, pad=0, cover_all=False, **kwargs):
 class _Deconvolution2D(Deconvolution2DFunction):
     def _form(self, x, W):
         """The interleaved form, or ``None`` where the kernels do not cover the arguments."""
-        if not _covered(x, W) or self.groups != 1 or (self.dy, self.dx) != (1, 1):
+        if not is_covered(x, W) or self.groups != 1 or (self.dy, self.dx) != (1, 1):
             return None
         if W.shape[2] % self.sy or W.shape[3] % self.sx:
             return None
@@ -129,7 +134,7 @@ class _Deconvolution2D(Deconvolution2DFunction):
         x, W = (v.array for v in self.get_retained_inputs())
         gy = grad_outputs[0].array
         form = None if _double_backprop() else self._form(x, W)
-        if form is None or not _covered(gy, x):
+        if form is None or not is_covered(gy, x):
             return super().backward(indexes, grad_outputs)
         gradients = cpu_deconvolution.deconvolve_backward(
             _by_image(x), W, _by_image(gy), form, _needs(indexes)
@@ -145,7 +150,7 @@ def deconvolution_2d(x, W, b=None, stride=1, pad=0, outsize=None, **kwargs):
 
 class _ELU(ELU):
     def _takes(self, *arrays) -> bool:
-        return _covered(*arrays) and arrays[0].ndim > 1 and self.alpha == 1
+        return is_covered(*arrays) and arrays[0].ndim > 1 and self.alpha == 1
 
     def forward_cpu(self, inputs):
         if not self._takes(*inputs):
@@ -172,7 +177,7 @@ class _MaxPooling2D(MaxPoolingND):
     def _pool(self, x):
         """The windows, or ``None`` where the kernels do not cover the arguments."""
         places = self.ksize[0] * self.ksize[1]
-        if not _covered(x) or places > 255 or max(self.pad) >= min(self.ksize):
+        if not is_covered(x) or places > 255 or max(self.pad) >= min(self.ksize):
             return None
         size = x.shape[2:]
         out = [
@@ -196,7 +201,7 @@ class _MaxPooling2D(MaxPoolingND):
         if self._place is None:
             return super().backward(indexes, grad_outputs)
         x, gy = self.get_retained_inputs()[0].array, grad_outputs[0].array
-        if _double_backprop() or not _covered(gy, x):
+        if _double_backprop() or not is_covered(gy, x):
             super().forward_cpu(
                 (x,)
             )  # finds the places as Chainer's backward needs them
@@ -214,7 +219,7 @@ def max_pooling_2d(x, ksize, stride=None, pad=0, cover_all=True, return_indices=
 
 class _Concat(Concat):
     def forward(self, xs):
-        if not _covered(*xs) or self.axis != 1:
+        if not is_covered(*xs) or self.axis != 1:
             return super().forward(xs)
         return (cpu_layers.concatenate(xs),)
 
@@ -229,7 +234,7 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
 
     def _takes(self, x, t) -> bool:
         return (
-            _covered(x)
+            is_covered(x)
             and type(t) is np.ndarray
             and t.dtype.kind == "i"
             and x.ndim == 4
@@ -315,6 +320,6 @@ def _is_numpy(x) -> bool:
 
 def argmax(x: np.ndarray) -> np.ndarray:
     """``x.argmax(axis=1)`` of scores (N, C, H, W), as uint8 or int64; any array module."""
-    if not _covered(x) or x.ndim != 4 or x.shape[1] > 255:
+    if not is_covered(x) or x.ndim != 4 or x.shape[1] > 255:
         return x.argmax(axis=1)
     return cpu_layers.argmax(x)

@@ -5,7 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 import cpu_threads
-from cpu_layers import image_blocks
+
+# Bytes of input a block may hold. Between two passes a thread needs the interpreter's lock, and
+# two threads wait for each other the longer, the shorter the passes: with 0.5 MB pooling takes
+# 1.9 times as long on two cores, and gains nothing from the second.
+BLOCK_BYTES = 1 << 21
 
 
 class Pool(NamedTuple):
@@ -41,9 +45,9 @@ class Pool(NamedTuple):
     def phases(self, axis: int) -> list[tuple[slice, slice] | None]:
         """For each phase: its rows (or columns) that are input, and that input."""
         size = self.phase_size()[axis]
-        return [self._slices(axis, size, r) for r in range(self.stride[axis])]
+        return [self.slices(axis, size, r) for r in range(self.stride[axis])]
 
-    def _slices(self, axis: int, count: int, first: int) -> tuple[slice, slice] | None:
+    def slices(self, axis: int, count: int, first: int) -> tuple[slice, slice] | None:
         """Where ``stride * i + first - pad``, i < count, is input: i, and the input."""
         stride, start = self.stride[axis], first - self.pad[axis]
         low = max(0, -(start // stride))
@@ -52,6 +56,12 @@ class Pool(NamedTuple):
             return None
         low_source, high_source = low * stride + start, (high - 1) * stride + start
         return slice(low, high), slice(low_source, high_source + 1, stride)
+
+
+def _blocks(maps: np.ndarray) -> list[tuple[int, slice]]:
+    """Cut maps (N, C, H, W) into (image, maps)."""
+    parts = cpu_threads.cut(maps.shape[1], -(-maps[0].nbytes // BLOCK_BYTES))
+    return [(n, slice(*part)) for n in range(len(maps)) for part in parts]
 
 
 def max_pool(x: np.ndarray, pool: Pool, places: bool):
@@ -71,10 +81,13 @@ def max_pool(x: np.ndarray, pool: Pool, places: bool):
         # Maxima slide over the columns, then the rows, all of them: on one long run of items
         # a maximum takes 0.06 ns an item, on every second 0.8 ns. Then every stride-th is
         # taken, of the rows as early as possible.
-        canvas = _canvas(x[task], pool)
-        width = canvas.shape[2]
-        tall_at_all = _slide(np.maximum, canvas, pool.ksize[0], width)
-        tall = _every_stride(tall_at_all, pool, 0).copy()
+        if places:
+            canvas = _canvas(x[task], pool)
+            width = canvas.shape[2]
+            tall_at_all = _slide(np.maximum, canvas, pool.ksize[0], width)
+            tall = _every_stride(tall_at_all, pool, 0).copy()
+        else:
+            tall = _tall(x[task], pool)
         largest = _slide(np.maximum, tall, pool.ksize[1], 1)
         y[task] = _every_stride(largest, pool, 1)
         if places:
@@ -82,7 +95,7 @@ def max_pool(x: np.ndarray, pool: Pool, places: bool):
             first = _first_place(tall, largest, row, pool)
             place[task] = _every_stride(first, pool, 1)
 
-    cpu_threads.parallel(block, image_blocks(x))
+    cpu_threads.parallel(block, _blocks(x))
     return y, place
 
 
@@ -93,6 +106,19 @@ def _canvas(x: np.ndarray, pool: Pool) -> np.ndarray:
     inside, source = pool.inside()
     canvas[inside] = x[source]
     return canvas
+
+
+def _tall(x: np.ndarray, pool: Pool) -> np.ndarray:
+    """Maxima over the rows of each window of maps x (C, H, W): (C, out_h, canvas columns)."""
+    tall = cpu_threads.empty((len(x), pool.out[0], pool.canvas_size()[1]), x.dtype)
+    tall.fill(-np.inf)
+    inside, source = pool.inside()
+    for k in range(pool.ksize[0]):
+        rows = pool.slices(0, pool.out[0], k)
+        if rows is not None:
+            part = tall[:, rows[0], inside[2]]
+            np.maximum(part, x[:, rows[1], source[2]], out=part)
+    return tall
 
 
 def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
@@ -169,7 +195,7 @@ def max_pool_backward(place: np.ndarray, gy: np.ndarray, pool: Pool) -> np.ndarr
                 target += part.ravel()[: target.size]
         _merge(phases.reshape(sy, sx, *source.shape), gx[task], pool)
 
-    cpu_threads.parallel(block, image_blocks(gx))
+    cpu_threads.parallel(block, _blocks(gx))
     return gx
 
 

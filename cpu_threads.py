@@ -9,6 +9,7 @@ depends on who runs it, the results are the same bytes for any number of workers
 import bisect
 import collections
 import contextlib
+import itertools
 import math
 import os
 import threading
@@ -95,6 +96,13 @@ def parallel(task: Callable, items: Iterable) -> None:
         items: The cut of the work; it must not depend on the number of workers.
     """
     _workers.run(task, items)
+
+
+def cut(length: int, count: int) -> list[tuple[int, int]]:
+    """Cut ``range(length)`` into ``count`` parts [first, last), fewer if it is shorter."""
+    count = max(1, min(count, length))
+    edges = [length * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(edges))
 
 
 def use_at_most(workers: int) -> None:

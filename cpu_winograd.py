@@ -100,10 +100,10 @@ class Patches(cpu_convolution.Patches):
         return result.reshape(POINTS, -1, rows * self.tiles)
 
     def outputs(self, cols: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Outputs (3, columns, M)."""
-        size = POINTS, cols.shape[2], weights.shape[1]
+        """Outputs (3, columns, M) of cols (6, columns, K) and weights (6, K, M)."""
+        size = POINTS, cols.shape[1], weights.shape[2]
         products = cpu_threads.empty(size, cols.dtype)
-        np.matmul(cols.swapaxes(1, 2), weights.swapaxes(1, 2), out=products)
+        np.matmul(cols, weights, out=products)
         return _transform(A, products)
 
     def output_gradients(self, phases: np.ndarray) -> np.ndarray:

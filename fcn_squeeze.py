@@ -15,6 +15,7 @@ import numpy as np
 
 import cpu_functions as F  # Chainer's own, except on the CPU, where they are faster
 import cpu_links as L
+from cpu_inference import convolve_elu  # elu(concat(convolutions of x))
 from evaluator import Evaluator
 from lovasz import lovasz_softmax
 
@@ -36,10 +37,8 @@ class Fire(chainer.Chain):
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
         """(N, in_size, H, W) -> (N, e1 + e3, H, W)."""
-        h = F.elu(self.conv1(x))
-        h_1 = self.conv2(h)
-        h_3 = self.conv3(h)
-        return F.elu(F.concat([h_1, h_3], axis=1))
+        h = convolve_elu(x, self.conv1)
+        return convolve_elu(h, self.conv2, self.conv3)
 
 
 class FireDilated(chainer.Chain):
@@ -141,8 +140,8 @@ class FCN(chainer.Chain):
         _check_input_size(x.shape)
         if self.conv1.W.dtype == np.float16:  # dtype: mixed16
             x = chainer.functions.cast(x, np.float16)
-        h = F.elu(self.conv1(x))  # 1/2
-        h = F.max_pooling_2d(h, 3, stride=2)  # 1/4
+        h = F.max_pooling_2d(self.conv1(x), 3, stride=2)  # 1/2, 1/4
+        h = F.elu(h)  # in the chapter before pooling: the same, as ELU is monotonic
         p1 = self.score_pool1(h)
 
         h = self.fire2(h)

@@ -191,3 +191,15 @@ def test_jitter_is_clipped_not_wrapped():
     image = np.array([[[0, 128, 255]]], np.uint8)
     bright = augmentation.jitter_colors(image, (4, 4), 0, np.random.default_rng(0))
     assert bright.tolist() == [[[0, 255, 255]]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_of_every_grey_level_is_the_formula(channels):
+    levels = np.repeat(np.arange(256, dtype=np.uint8), channels).reshape(2, 128, -1)
+    jittered = augmentation.jitter_colors(
+        levels, (0.5, 1.5), 30, np.random.default_rng(3)
+    )
+    rng = np.random.default_rng(3)
+    gains, offsets = rng.uniform(0.5, 1.5, channels), rng.uniform(-30, 30, channels)
+    expected = np.clip(levels * gains + offsets, 0, 255)
+    assert np.abs(jittered - expected).max() <= 0.5 + 1e-4

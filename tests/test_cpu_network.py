@@ -76,6 +76,16 @@ def test_each_layer_and_its_gradients_are_chainers(dilated, shape):
             assert distance < 5e-6, (function.label, [a.shape for a in arrays])
 
 
+@pytest.mark.parametrize("dilated", [True, False])
+def test_scores_without_backpropagation_are_those_of_training(dilated):
+    model = FCN(12, 3, dilated)
+    x, _ = batch((2, 48, 80), 12)
+    expected = model.scores(x).array
+    with chainer.no_backprop_mode():
+        scores = model.scores(x).array
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
 def gradients(workers, monkeypatch):
     monkeypatch.setattr(cpu_threads._workers, "count", workers)
     monkeypatch.setattr(cpu_threads._workers, "_pool", None)
@@ -84,6 +94,8 @@ def gradients(workers, monkeypatch):
     model.cleargrads()
     model(*batch((3, 48, 64), 12)).backward()
     arrays = [p.grad for _, p in sorted(model.namedparams())]
+    with chainer.no_backprop_mode():
+        arrays.append(model.scores(batch((3, 48, 64), 12)[0]).array)
     return b"".join(a.tobytes() for a in [model.h.array, *arrays])
 
 

@@ -53,8 +53,11 @@ class ClassWeights:
         return text.getvalue()
 
 
-def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights:
+def count_class_weights(dataset: DatasetPreProcessor, power: float) -> ClassWeights:
     """Weights from the labels of a list (of up to 1,000 of them).
+
+    Args:
+        power: as in ``median_frequency_weights``.
 
     Raises:
         UserError: a label cannot be read.
@@ -67,16 +70,17 @@ def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights:
             raise summary.problems[index]
     table: LabelTable = dataset.args.label_table
     pixels = summary.pixels[:-1]  # without the unlabelled
-    return ClassWeights(table.names, pixels, sqrt_median_weights(pixels))
+    return ClassWeights(table.names, pixels, median_frequency_weights(pixels, power))
 
 
-def sqrt_median_weights(pixels: np.ndarray) -> np.ndarray:
-    """sqrt(median frequency / frequency), at most 10: the root of Eigen and Fergus's (2015).
+def median_frequency_weights(pixels: np.ndarray, power: float) -> np.ndarray:
+    """(median frequency / frequency) ** power, at most 10.
 
-    The median is over the classes that occur.
+    Eigen and Fergus (2015) balance with power 1. The median is over the classes that occur.
 
     Args:
         pixels (ndarray): int (n_class,), pixels of each class.
+        power: 0 gives all classes that occur the same weight.
 
     Returns:
         ndarray: float32 (n_class,); 0 for a class that does not occur.
@@ -85,5 +89,5 @@ def sqrt_median_weights(pixels: np.ndarray) -> np.ndarray:
     occurs = pixels > 0
     if occurs.any():
         ratio = np.median(pixels[occurs]) / pixels[occurs]
-        weights[occurs] = np.minimum(np.sqrt(ratio), _LARGEST)
+        weights[occurs] = np.minimum(ratio**power, _LARGEST)
     return weights

@@ -97,7 +97,7 @@ class TrainingParams(_Section):
     schedule: Literal["constant", "poly"] = "constant"
     poly_power: Annotated[Number, Field(gt=0)] = 0.9
     warmup_iterations: Annotated[StrictInt, Field(ge=0)] = 0
-    class_weights: Literal["none", "sqrt_median"] = "none"
+    class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
     lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
 
 

@@ -4,8 +4,6 @@ Called by ``cpu_functions``. Each is done block by block, all its passes while t
 the cache, and the blocks on all cores.
 """
 
-import itertools
-
 import numpy as np
 
 import cpu_threads
@@ -16,27 +14,26 @@ BLOCK_BYTES = 1 << 19
 
 
 def _cut(length: int, item_bytes: int) -> list[slice]:
-    """Cut ``range(length)`` into slices of at most about ``BLOCK_BYTES``."""
-    count = min(max(1, -(-length * item_bytes // BLOCK_BYTES)), max(length, 1))
-    edges = [length * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+    """Cut ``range(length)`` into slices of about ``BLOCK_BYTES`` or less."""
+    count = -(-length * item_bytes // BLOCK_BYTES)
+    return [slice(*edges) for edges in cpu_threads.cut(length, count)]
 
 
 def elu(x: np.ndarray) -> np.ndarray:
-    """y = x where x > 0, expm1(x) elsewhere; any shape, C-contiguous."""
+    """y = x where x > 0, expm1(x) elsewhere; any shape."""
     y = cpu_threads.empty(x.shape, x.dtype)
     source, target = x.ravel(), y.ravel()
-    parts = _cut(x.size, x.itemsize)
-    zeros = _zeros_for(parts, x.dtype)
+    blocks = _cut(x.size, x.itemsize)
+    zeros = _zeros_for(blocks, x.dtype)
 
-    def part(part: slice) -> None:
+    def block(part: slice) -> None:
         low = target[part]
         np.minimum(source[part], zeros[: low.size], out=low)
         _expm1(low)
         # expm1(x) >= x, and it is 0 where x > 0: the larger is the result on both sides.
         np.maximum(source[part], low, out=low)
 
-    cpu_threads.parallel(part, parts)
+    cpu_threads.parallel(block, blocks)
     return y
 
 
@@ -79,26 +76,26 @@ def _choose_expm1():
 _expm1 = _choose_expm1()
 
 
-def _zeros_for(parts: list[slice], dtype) -> np.ndarray:
-    """Zeros, as many as the largest part has items."""
+def _zeros_for(blocks: list[slice], dtype) -> np.ndarray:
+    """Zeros, as many as the largest block has items."""
     # minimum with an array of zeros takes 0.06 ns an item, with a scalar 0.29.
-    return np.zeros(max(part.stop - part.start for part in parts), dtype)
+    return np.zeros(max(part.stop - part.start for part in blocks), dtype)
 
 
 def elu_backward(y: np.ndarray, gy: np.ndarray) -> np.ndarray:
-    """gx = gy where y > 0, gy * (y + 1) elsewhere; any shape, both C-contiguous."""
+    """gx = gy where y > 0, gy * (y + 1) elsewhere; any shape."""
     gx = cpu_threads.empty(y.shape, y.dtype)
     output, gradient, result = y.ravel(), gy.ravel(), gx.ravel()
-    parts = _cut(y.size, y.itemsize)
-    zeros = _zeros_for(parts, y.dtype)
+    blocks = _cut(y.size, y.itemsize)
+    zeros = _zeros_for(blocks, y.dtype)
 
-    def part(part: slice) -> None:
+    def block(part: slice) -> None:
         target = result[part]
         np.minimum(output[part], zeros[: target.size], out=target)
         target += 1
         target *= gradient[part]
 
-    cpu_threads.parallel(part, parts)
+    cpu_threads.parallel(block, blocks)
     return gx
 
 

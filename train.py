@@ -85,8 +85,9 @@ def main(argv: list[str] | None = None) -> int:
     # Model
     np.random.seed(args.seed)
     class_weights = None
-    if args.training_params.class_weights == "sqrt_median":
-        class_weights = count_class_weights(train_mini_batch_loader)
+    if args.training_params.class_weights:
+        power = args.training_params.class_weights
+        class_weights = count_class_weights(train_mini_batch_loader, power)
         print(class_weights.as_table(), end="\n\n")
     model = FCN(
         args.n_class,

@@ -4,6 +4,8 @@ import pytest
 
 import ablation
 from errors import UserError
+from fingerprint import flatten
+from yaml_reader import read_yaml
 
 
 def scores(accuracy, miou, ious):
@@ -31,6 +33,23 @@ def test_each_ingredient_is_added_to_the_one_and_left_out_of_the_other(tmp_path)
         assert set(recipes[f"recommended - {name}"]) == set(own)
         assert set(recipes[f"the book's + {name}"]) == keys - set(own)
     assert recipes["recommended - zoom"] == {"augmentation_params.zoom": [1, 1]}
+    jitter = {
+        "augmentation_params.color_gain": [0.6, 1.4],
+        "augmentation_params.color_offset": 30,
+    }
+    assert recipes["recommended + colour jitter"] == jitter
+    assert recipes["the book's + colour jitter"] == recipes["the book's"] | jitter
+
+
+def test_ingredients_differ_between_the_two_recipes():
+    old, new = (
+        flatten(read_yaml(str(ablation.HERE / name))[0])
+        for name in ("camseq01.yaml", "camseq01_recommended.yaml")
+    )
+    keys = {key for keys in ablation.INGREDIENTS.values() for key in keys}
+    assert all(old[key] != new[key] for key in keys)
+    others = {key for key in new if key not in old or old[key] != new[key]} - keys
+    assert others == {"ignore_labels", "output_path", "training_params.snapshot_epochs"}
 
 
 def test_recipes_are_trained_scored_and_not_made_again(small_data, capsys, monkeypatch):
@@ -49,7 +68,7 @@ def test_recipes_are_trained_scored_and_not_made_again(small_data, capsys, monke
             "learning_rate": 0.001,
             "schedule": "constant",
             "warmup_iterations": 0,
-            "class_weights": "none",
+            "class_weights": 0,
             "lovasz": 0,
         },
     }

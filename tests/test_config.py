@@ -101,7 +101,7 @@ def test_camseq01_is_the_books_experiment():
         "schedule": "constant",
         "poly_power": 0.9,
         "warmup_iterations": 0,
-        "class_weights": "none",
+        "class_weights": 0,
         "lovasz": 0,
     }
     assert not values["bypass"]
@@ -183,7 +183,8 @@ class TestErrors:
             "training_params.schedule=cosine",
             "training_params.poly_power=0",
             "training_params.warmup_iterations=-1",
-            "training_params.class_weights=all",
+            "training_params.class_weights=sqrt_median",
+            "training_params.class_weights=2",
             "training_params.lovasz=-0.5",
             "training_params=3",
             "augmentation_params.do_flip=1",

@@ -24,7 +24,7 @@ RECIPE = [
     for pair in (
         "bypass=true",
         "training_params.schedule=poly",
-        "training_params.class_weights=sqrt_median",
+        "training_params.class_weights=0.5",
         "training_params.lovasz=0.5",
     )
     for word in ("--set", pair)

@@ -139,7 +139,7 @@ def test_recipe_of_every_key_resumes_to_the_same_bytes(small_data):
             "epochs": 3,
             "schedule": "poly",
             "warmup_iterations": 4,
-            "class_weights": "sqrt_median",
+            "class_weights": 0.5,
             "lovasz": 0.5,
         },
         "augmentation_params": {
@@ -167,7 +167,7 @@ def test_epochs_are_part_of_a_decaying_schedule(small_data):
 
 
 def test_weights_of_the_classes_are_printed_and_stored(small_data, capsys):
-    run(small_data, training_params={"epochs": 1, "class_weights": "sqrt_median"})
+    run(small_data, training_params={"epochs": 1, "class_weights": 0.5})
     assert "weight in the loss" in capsys.readouterr().out
     rows = (small_data.folder / "result" / "class_weights.csv").read_text().split()
     assert rows[0] == "class,pixels,weight"
@@ -187,7 +187,7 @@ def test_weights_of_the_classes_are_printed_and_stored(small_data, capsys):
         {"bypass": True},
         {"training_params": {"schedule": "poly"}},
         {"training_params": {"warmup_iterations": 2}},
-        {"training_params": {"class_weights": "sqrt_median"}},
+        {"training_params": {"class_weights": 0.5}},
         {"training_params": {"lovasz": 0.5}},
     ],
     ids=str,

@@ -1,6 +1,7 @@
 """The error that is a sentence for the person at the keyboard, and the exit code it makes."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 
@@ -23,11 +24,18 @@ class BrokenFileError(UserError):
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a program's main() and turn a UserError into a sentence and exit code 2.
 
-    Ctrl-C ends it with exit code 130. An OSError (disk full, folder read-only, file gone)
-    names its path, and counts as one.
+    Ctrl-C ends it with exit code 130, a reader of its output that has gone (``| head``) with
+    141, as a shell counts. An OSError (disk full, folder read-only, file gone) names its path,
+    and counts as one.
     """
     try:
         code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would flush once more at exit, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with reporting():
+            code = 141
     except (UserError, OSError) as error:
         with reporting():
             print(f"error: {_sentence(error)}", file=sys.stderr)

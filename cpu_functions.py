@@ -15,6 +15,7 @@ from chainer.functions.array.concat import Concat
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 from chainer.functions.loss import softmax_cross_entropy as stock_loss
+from chainer.functions.math.basic_math import Add
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from chainer.utils import conv
 
@@ -24,6 +25,7 @@ import cpu_layers
 import cpu_pooling
 
 __all__ = [
+    "add",
     "concat",
     "convolution_2d",
     "deconvolution_2d",
@@ -215,6 +217,19 @@ def max_pooling_2d(x, ksize, stride=None, pad=0, cover_all=True, return_indices=
     if return_indices:
         return chainer.functions.max_pooling_2d(x, ksize, stride, pad, cover_all, True)
     return _MaxPooling2D(2, ksize, stride, pad, cover_all).apply((x,))[0]
+
+
+class _Add(Add):
+    def forward(self, inputs):
+        x, y = inputs
+        if not is_covered(x, y) or x.shape != y.shape:
+            return super().forward(inputs)
+        return (cpu_layers.add(x, y),)
+
+
+def add(x, y):
+    """``chainer.functions.add`` of two variables."""
+    return _Add().apply((x, y))[0]
 
 
 class _Concat(Concat):

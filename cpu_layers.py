@@ -1,4 +1,4 @@
-"""ELU, softmax cross entropy, argmax and concatenation of NumPy arrays.
+"""ELU, softmax cross entropy, argmax, sum and concatenation of NumPy arrays.
 
 Called by ``cpu_functions``. Each is done block by block, all its passes while the block is in
 the cache, and the blocks on all cores.
@@ -97,6 +97,18 @@ def elu_backward(y: np.ndarray, gy: np.ndarray) -> np.ndarray:
 
     cpu_threads.parallel(block, blocks)
     return gx
+
+
+def add(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x + y, of the same shape."""
+    result = cpu_threads.empty(x.shape, x.dtype)
+    left, right, total = x.ravel(), y.ravel(), result.ravel()
+
+    def block(part: slice) -> None:
+        np.add(left[part], right[part], out=total[part])
+
+    cpu_threads.parallel(block, _cut(x.size, x.itemsize))
+    return result
 
 
 def concatenate(arrays: list[np.ndarray]) -> np.ndarray:

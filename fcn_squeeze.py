@@ -164,7 +164,7 @@ class FCN(chainer.Chain):
         return self.upsample_final(h)
 
     def _with_bypass(self, fire: Fire, h: chainer.Variable) -> chainer.Variable:
-        return fire(h) + h if self.bypass else fire(h)
+        return F.add(fire(h), h) if self.bypass else fire(h)
 
     def forward(self, x: chainer.Variable, t: chainer.Variable) -> chainer.Variable:
         """Mean softmax cross entropy over the labelled pixels.

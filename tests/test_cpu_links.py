@@ -182,6 +182,14 @@ def test_elu_does_not_change_its_input():
     np.testing.assert_array_equal(x, before)
 
 
+def test_sum_is_chainers():
+    for shapes in [((2, 3, 4, 5), (2, 3, 4, 5)), ((2, 3, 4), (2, 1, 4))]:
+        arrays = [random(shape, seed=i) for i, shape in enumerate(shapes)]
+        assert_same(
+            results(F.add, *arrays), results(stock_functions.add, *arrays), 1e-12
+        )
+
+
 def test_concat_is_chainers():
     arrays = [random((2, c, 3, 5), seed=c) for c in (1, 4, 2)]
     ours = results(lambda *a: F.concat(a), *arrays)

@@ -95,3 +95,16 @@ def test_unlabelled_pixels_have_no_loss_and_no_gradient():
     loss = lovasz_softmax(x, labels)
     loss.backward()
     assert float(loss.array) == 0 and not x.grad.any()
+
+
+def test_gradient_can_be_asked_for_twice():
+    scores, labels = example((2, 3, 5, 6))
+    x = chainer.Variable(scores)
+    loss = 2 * lovasz_softmax(x, labels)
+    gradients = []
+    for _ in range(2):
+        x.cleargrad()
+        loss.backward(retain_grad=True)
+        gradients.append(x.grad.copy())
+    np.testing.assert_array_equal(*gradients)
+    assert gradients[0].any()

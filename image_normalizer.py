@@ -51,11 +51,6 @@ class ImageNormalizer:
         return np.stack(channels, axis=2)
 
 
-def channels_first(image: np.ndarray) -> np.ndarray:
-    """(H, W, C) -> (C, H, W), C-contiguous; 4 times as fast as a transposed copy."""
-    return np.stack(cv2.split(image))
-
-
 def _lcn_channel(channel: np.ndarray) -> np.ndarray:
     channel = channel.astype(np.float32)
     centred = channel - cv2.GaussianBlur(channel, _WINDOW, _WINDOW_SIGMA)

@@ -10,7 +10,6 @@ import numpy as np
 from chainer.backends import cuda
 
 from augmentation import resize_image
-from image_normalizer import channels_first
 from mini_batch_loader import make_normalizer
 from opencv import cv2
 
@@ -107,7 +106,7 @@ class Segmenter:
         bottom, right = (-side % self._multiple for side in image.shape[:2])
         filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
         filled = filled.reshape(*filled.shape[:2], image.shape[2])
-        return channels_first(filled)
+        return np.ascontiguousarray(filled.transpose(2, 0, 1))
 
     def _strip(self, x: np.ndarray, top: int, tile: int) -> np.ndarray:
         """Scores of the rows from top to top + tile, and one more: (n_class, rows, W)."""

@@ -13,8 +13,8 @@ from chainer.backends import cuda
 
 import cpu_threads
 
-# The errors, in [0, 1], are sorted into so many steps: 0.1 ms a class for 176 x 240 pixels,
-# where sorting them exactly, as the paper does, takes 2.6. Errors in one step share their
+# The errors, in [0, 1], are sorted into so many steps: 0.14 ms a class for 176 x 240 pixels,
+# where sorting them exactly, as the paper does, takes 2.8. Errors in one step share their
 # gradient, and the loss differs by less than one step.
 _STEPS = 4096
 
@@ -60,9 +60,8 @@ class _LovaszSoftmax(chainer.FunctionNode):
 
 
 def _empty_like(array):
-    if isinstance(
-        array, np.ndarray
-    ):  # memory that is new costs more than a pass over it
+    """Like ``empty_like``; on the CPU, of memory in use, as new memory costs page faults."""
+    if isinstance(array, np.ndarray):
         return cpu_threads.empty(array.shape, array.dtype)
     return cuda.cupy.empty_like(array)
 

@@ -17,7 +17,7 @@ import numpy as np
 import augmentation
 from epoch_order import EpochOrder, padded_size, random_generator
 from errors import UserError
-from image_normalizer import ImageNormalizer, channels_first
+from image_normalizer import ImageNormalizer
 from image_reader import label_path, read_image, read_label, read_pointer_file
 
 _CENTRE = (0.5, 0.5)
@@ -76,7 +76,9 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         else:
             image, label = self.plain_pair(index)
         image = self.normalize(image)
-        return channels_first(image), label.astype(np.int32, order="C")
+        return np.ascontiguousarray(image.transpose(2, 0, 1)), label.astype(
+            np.int32, order="C"
+        )
 
     def load_data(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """A batch: images float32 (N, C, H, W), labels int32 (N, H, W).

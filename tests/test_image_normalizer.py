@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from image_normalizer import ImageNormalizer, channels_first
+from image_normalizer import ImageNormalizer
 
 RNG = np.random.default_rng(1)
 
@@ -71,11 +71,3 @@ def test_lcn_brings_a_dark_and_a_bright_half_to_the_same_contrast():
     assert normalized[:, 8:32].std() == pytest.approx(
         normalized[:, 48:72].std(), rel=0.2
     )
-
-
-@pytest.mark.parametrize("channels", [1, 3, 5])
-def test_channels_first_moves_the_channels(channels):
-    image = np.random.RandomState(0).randn(4, 6, channels).astype(np.float32)[:, ::-1]
-    planes = channels_first(image)
-    np.testing.assert_array_equal(planes, image.transpose(2, 0, 1))
-    assert planes.flags.c_contiguous

@@ -73,7 +73,7 @@ def _curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
     )
     loss_axes, iou_axes = (figure.add_subplot(grid[0, i]) for i in (0, 1))
     rate_axes = figure.add_subplot(grid[1, :])
-    loss_axes.set(ylabel="loss (nats per pixel)", title="Loss")
+    loss_axes.set(ylabel="loss", title="Loss (validation: cross entropy alone)")
     iou_axes.set(ylabel="mean IoU (%)", title="Mean IoU")
     rate_axes.set(ylabel="Adam's alpha", title="Learning rate")
     for axes in (loss_axes, iou_axes, rate_axes):

@@ -28,10 +28,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from demo_data import ensure_configured_demo_data
-from errors import UserError
-from label_table import LabelTable, read_label_table
-from yaml_reader import parse_yaml, read_yaml
+from dataset.demo_data import ensure_configured_demo_data
+from dataset.label_table import LabelTable, read_label_table
+from files.errors import UserError
+from files.yaml_reader import parse_yaml, read_yaml
 
 _MAX_PROBLEMS = 20  # of a file that is no configuration, all would fill the screen
 

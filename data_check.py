@@ -16,9 +16,14 @@ import chainer
 import numpy as np
 from tqdm import tqdm
 
-import panels
 from config import add_config_arguments, load_config
-from data_summary import (
+from dataset.image_reader import UnknownColors, as_channels, label_path, refuse_missing
+from dataset.label_table import LabelTable
+from evaluation import panels
+from files.errors import UserError, run_program
+from files.text_table import align, percent
+from mini_batch_loader import DatasetPreProcessor
+from training.data_summary import (
     ListSummary,
     listing,
     spread_out,
@@ -26,11 +31,6 @@ from data_summary import (
     unused_classes,
     warnings_about,
 )
-from errors import UserError, run_program
-from image_reader import UnknownColors, as_channels, label_path, refuse_missing
-from label_table import LabelTable
-from mini_batch_loader import DatasetPreProcessor
-from text_table import align, percent
 
 # Pairs of a list that are read before training: this many, spread over it, or what can be read
 # in so many seconds, but a few in any case. The rest is looked at when it is read in training.

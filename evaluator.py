@@ -10,7 +10,7 @@ import chainer
 import numpy as np
 from chainer.backends import cuda
 
-import cpu_functions
+from layers import functions
 
 
 def confusion_matrix(truth, prediction, n_class: int):
@@ -120,9 +120,7 @@ class Evaluator:
         """
         scores = chainer.as_array(predictions)
         truth = chainer.as_array(truths)
-        self.confusion = confusion_matrix(
-            truth, cpu_functions.argmax(scores), self.n_class
-        )
+        self.confusion = confusion_matrix(truth, functions.argmax(scores), self.n_class)
 
     def _figures(self) -> dict[str, np.ndarray]:
         return class_figures(chainer.backends.cuda.to_cpu(self.confusion), absent=0.0)

@@ -13,11 +13,11 @@ import chainer_compat
 import chainer
 import numpy as np
 
-import cpu_functions as F  # Chainer's own, except on the CPU, where they are faster
-import cpu_links as L
-from cpu_inference import convolve_elu  # elu(concat(convolutions of x))
+import layers.functions as F  # Chainer's own, except on the CPU, where they are faster
+import layers.links as L
 from evaluator import Evaluator
-from lovasz import lovasz_softmax
+from layers.fused import convolve_elu  # elu(concat(convolutions of x))
+from layers.lovasz import lovasz_softmax
 
 
 class Fire(chainer.Chain):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from opencv import cv2
+from files.opencv import cv2
 
 # Jarrett et al. (2009) weight a 9x9 window by a Gaussian; a deviation of a quarter of the
 # window lets the weights fall to a seventh at its edge.

@@ -14,11 +14,11 @@ import chainer_compat
 import chainer
 import numpy as np
 
-import augmentation
-from epoch_order import EpochOrder, padded_size, random_generator
-from errors import UserError
+from dataset import augmentation
+from dataset.epoch_order import EpochOrder, padded_size, random_generator
+from dataset.image_reader import label_path, read_image, read_label, read_pointer_file
+from files.errors import UserError
 from image_normalizer import ImageNormalizer
-from image_reader import label_path, read_image, read_label, read_pointer_file
 
 _CENTRE = (0.5, 0.5)
 

@@ -13,25 +13,24 @@ import chainer
 import numpy as np
 from tqdm import tqdm
 
-import checkpoint
-import distributed
-import panels
-import run_folder
 from config import add_config_arguments, command, load_config
 from data_check import refuse_missing_files
-from device import choose_device
-from drawing import write_png
-from errors import UserError, run_program
+from dataset.image_reader import as_channels, read_any_image
+from dataset.label_table import LabelTable
+from evaluation import panels
+from evaluation.drawing import write_png
+from evaluation.input_files import Input, distinct, find_inputs
+from evaluation.report import file_digest, write_report
+from evaluation.scoring import Scores, example_row, score_images, score_table
+from evaluation.segmenter import Segmenter
+from evaluation.video import draw_overlay_video
 from fcn_squeeze import FCN
-from image_reader import as_channels, read_any_image
-from inference import Segmenter
-from input_files import Input, distinct, find_inputs
-from label_table import LabelTable
+from files import weights, whole_file
+from files.errors import UserError, run_program
+from files.text_table import percent
+from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor
-from report import file_digest, write_report
-from scoring import Scores, example_row, score_images, score_table
-from text_table import percent
-from video import draw_overlay_video
+from training import distributed, output_folder
 from visualizer import draw_confusion
 
 # Images shown as the best, and as the worst.
@@ -48,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0  # photos are the first process's; a list to score is everybody's
     segmenter = restore_segmenter(args, arguments, processes)
     folder = os.path.join(args.output_path, "predict")
-    run_folder.remove_leftovers(folder)
+    output_folder.remove_leftovers(folder)
     if arguments.inputs:
         inputs_folder = os.path.join(folder, "inputs")
         return apply_model(segmenter, arguments.inputs, args, inputs_folder)
@@ -92,7 +91,7 @@ def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
             )
     device = choose_device(processes.gpu(args.gpu))
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
-    checkpoint.load_model(arguments.model, model, what)
+    weights.load_model(arguments.model, model, what)
     model.to_device(device)
     return Segmenter(model, args, device, mirror=arguments.mirror)
 
@@ -132,7 +131,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
     draw_confusion(scores.confusion, table, os.path.join(folder, "confusion.png"))
     draw_examples(segmenter, dataset, figures["images"], folder)
     text = json.dumps(figures, indent=1, ensure_ascii=False)
-    checkpoint.write_text(os.path.join(folder, "scores.json"), text + "\n")
+    whole_file.write_text(os.path.join(folder, "scores.json"), text + "\n")
     print_scores(figures, model_path, folder)
     print(f"report: {write_report(args.output_path)}")
 

@@ -11,25 +11,22 @@ import chainer
 import numpy as np
 from chainer.training import extensions
 
-import checkpoint
-import distributed
-import run_folder
-from class_weights import ClassWeights, count_class_weights
 from config import Config, add_config_arguments, command, load_config
 from data_check import check_datasets, refuse_missing_files
-from device import choose_device
-from epoch_order import EpochOrder
-from epoch_table import EpochTable, Log
-from errors import UserError, run_program
+from dataset.epoch_order import EpochOrder
+from evaluation.report import write_report
+from evaluation.segmenter import Segmenter
 from fcn_squeeze import FCN
-from fingerprint import Settings, fingerprint
-from inference import Segmenter
-from interruption import Interrupted, StopSignals
+from files import weights, whole_file
+from files.errors import UserError, run_program
+from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor
-from mixed_precision import MixedPrecisionAdam
-from report import write_report
-from snapshots import Snapshots, restore, restore_newest
-from training import (
+from training import distributed, output_folder
+from training.class_weights import ClassWeights, count_class_weights
+from training.epoch_table import EpochTable, Log
+from training.fingerprint import Settings, fingerprint
+from training.interruption import Interrupted, StopSignals
+from training.loop import (
     BestModel,
     EpochFigures,
     LastEpoch,
@@ -37,8 +34,10 @@ from training import (
     Updater,
     Validation,
 )
-from training_pictures import Curves, ProgressPictures
-from transfer import batch_converter
+from training.mixed_precision import MixedPrecisionAdam
+from training.progress import Curves, ProgressPictures
+from training.snapshots import Snapshots, restore, restore_newest
+from training.transfer import batch_converter
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -149,7 +148,9 @@ def main(argv: list[str] | None = None) -> int:
         show_pictures(trainer, Segmenter(model, args, device), val_mini_batch_loader)
         store_models(trainer, model)
 
-    lock = run_folder.locked(args.output_path) if is_first else contextlib.nullcontext()
+    lock = (
+        output_folder.locked(args.output_path) if is_first else contextlib.nullcontext()
+    )
     with lock, stop:
         if is_first:
             prepare_output(trainer, arguments, config, settings)
@@ -163,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         if is_first:
             save_model(model, "final")(trainer)
             write_report(args.output_path)
-            run_folder.discard_earlier(args.output_path)
+            output_folder.discard_earlier(args.output_path)
             print_success(trainer, arguments)
     return 0
 
@@ -250,21 +251,21 @@ def prepare_output(
     """Go on with the run that output_path holds, or clear it for a new one."""
     if arguments.resume is None or not resume(trainer, arguments.resume, settings):
         if not arguments.overwrite:
-            run_folder.refuse_other_results(trainer.out, config)
-        earlier = run_folder.start_afresh(trainer.out, arguments.overwrite)
+            output_folder.refuse_other_results(trainer.out, config)
+        earlier = output_folder.start_afresh(trainer.out, arguments.overwrite)
         if earlier:
             print(
                 f"replacing the results of an earlier run in {trainer.out}; until this one has "
                 f"finished, the earlier one can be continued with --resume {earlier}"
             )
-    run_folder.store_config(trainer.out, config)
+    output_folder.store_config(trainer.out, config)
 
 
 def store_class_weights(folder: str, class_weights: ClassWeights | None) -> None:
     """Write class_weights.csv, what the loss weighs the classes with."""
     if class_weights is not None:
         path = os.path.join(folder, "class_weights.csv")
-        checkpoint.write_text(path, class_weights.as_csv())
+        whole_file.write_text(path, class_weights.as_csv())
 
 
 def save_model(model: FCN, version: str):
@@ -272,7 +273,7 @@ def save_model(model: FCN, version: str):
 
     def save(trainer: chainer.training.Trainer) -> None:
         path = chainer.global_config.user_train_args.model_path
-        checkpoint.save_npz(path.format(version.format(trainer.updater.epoch)), model)
+        weights.save_npz(path.format(version.format(trainer.updater.epoch)), model)
 
     return save
 

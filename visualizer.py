@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
-from checkpoint import whole_file
-from drawing import font_path
-from errors import UserError, run_program
-from label_table import LabelTable
-from run_files import best_entry, figures, read_config, read_log
-from text_table import align
+from dataset.label_table import LabelTable
+from evaluation.drawing import font_path
+from evaluation.run_log import best_entry, figures, read_config, read_log
+from files.errors import UserError, run_program
+from files.text_table import align
+from files.whole_file import whole_file
 
 _TRAINING, _VALIDATION, _BEST = "#1f77b4", "#d95f02", "#2a7f3f"
 _FEW = 30  # up to so many epochs have a dot each; of more, a line says more

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import settings
 
 from config import load_config
-from opencv import cv2
+from files.opencv import cv2
 
 # The same examples in every run, and no time limit: the machine may be busy.
 settings.register_profile("deterministic", derandomize=True, deadline=None)

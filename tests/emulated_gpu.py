@@ -14,9 +14,9 @@ import cupy
 import numpy as np
 
 import train
-from cpu_links import Deconvolution2D
 from evaluator import confusion_matrix
-from training import EpochFigures, Updater, Validation
+from layers.links import Deconvolution2D
+from training.loop import EpochFigures, Updater, Validation
 
 
 def count(calls: list, method):

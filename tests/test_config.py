@@ -9,7 +9,7 @@ import yaml
 
 import config
 from config import dump_config, load_config
-from errors import UserError
+from files.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 

@@ -6,11 +6,11 @@ import pytest
 from conftest import COLORS
 
 import data_check
-import data_summary
 from data_check import check_datasets
-from errors import UserError
+from files.errors import UserError
+from files.opencv import cv2
 from mini_batch_loader import DatasetPreProcessor
-from opencv import cv2
+from training import data_summary
 
 TABLE = np.array(list(COLORS.values()), np.uint8)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fcn_squeeze import FCN, Fire, FireDilated
-from lovasz import lovasz_softmax
+from layers.lovasz import lovasz_softmax
 
 N_CLASS = 5
 

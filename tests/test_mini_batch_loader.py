@@ -9,8 +9,8 @@ from conftest import SmallData, write_picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epoch_order import EpochOrder
-from errors import UserError
+from dataset.epoch_order import EpochOrder
+from files.errors import UserError
 from mini_batch_loader import DatasetPreProcessor, stack_examples
 
 ALL_AUGMENTATION = {"do_augment": True}

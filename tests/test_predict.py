@@ -9,12 +9,12 @@ import pytest
 from conftest import COLORS
 from PIL import Image
 
-import checkpoint
 import predict
-from errors import UserError, run_program
 from fcn_squeeze import FCN
+from files import weights
+from files.errors import UserError, run_program
+from files.opencv import cv2
 from mini_batch_loader import DatasetPreProcessor
-from opencv import cv2
 
 NAMES = list(COLORS)
 TABLE = np.array(list(COLORS.values()), np.uint8)
@@ -30,7 +30,7 @@ def scored_data(small_data):
     small_data.load()
     np.random.seed(7)
     small_data.model = FCN(3, 3)
-    checkpoint.save_npz(
+    weights.save_npz(
         str(small_data.folder / "result/model/fcn_best.npz"), small_data.model
     )
     small_data.predict_folder = small_data.folder / "result" / "predict"
@@ -210,7 +210,7 @@ def test_a_photo_marked_as_turned_is_set_upright(scored_data, tmp_path):
 def test_a_grey_network_takes_colour_photos(scored_data, tmp_path):
     scored_data.write_config(in_ch=1)
     model = tmp_path / "grey.npz"
-    checkpoint.save_npz(str(model), FCN(3, 1))
+    weights.save_npz(str(model), FCN(3, 1))
     photo = scored_data.images / "test_0.png"
     assert run(scored_data, photo, "--model", model) == 0
 

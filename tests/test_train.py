@@ -10,7 +10,7 @@ import pytest
 from conftest import COLORS, write_picture
 
 import train
-from errors import UserError, run_program
+from files.errors import UserError, run_program
 
 LOG_KEYS = {
     "epoch",

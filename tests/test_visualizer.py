@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import yaml
 
-import training_pictures
 import visualizer
-from errors import UserError
-from label_table import LabelTable
-from opencv import cv2
-from run_files import best_entry
-from training_pictures import Curves
+from dataset.label_table import LabelTable
+from evaluation.run_log import best_entry
+from files.errors import UserError
+from files.opencv import cv2
+from training import progress
+from training.progress import Curves
 
 
 def log_of(mious, **others) -> list[dict]:
@@ -129,9 +129,9 @@ class TrainerInEpoch:
 
 def test_short_epochs_are_not_all_drawn_but_the_last_is(monkeypatch):
     clock = iter([0.0, 1.0, 3.0, 5.0, 6.0, 9.0])  # a drawing takes 1 s
-    monkeypatch.setattr(training_pictures.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     drawn = []
-    monkeypatch.setattr(training_pictures, "draw_curves", lambda *a: drawn.append(a))
+    monkeypatch.setattr(progress, "draw_curves", lambda *a: drawn.append(a))
     curves = Curves()
     counts = []
     for _ in range(4):  # at 0, 3, 5 and 9 s

@@ -17,7 +17,7 @@ from unittest import mock
 from conftest import SmallData
 
 import train
-from errors import run_program
+from files.errors import run_program
 
 ROOT = Path(train.__file__).parent
 TIME_LIMIT = 120  # seconds after which a process counts as hanging
@@ -49,8 +49,8 @@ class TinyRun:
         """Run in this process; returns the exit code, raises the error."""
         # Drawing takes half of the time; runs in other processes do.
         with (
-            mock.patch("training_pictures.draw_curves"),
-            mock.patch("panels.draw_rows"),
+            mock.patch("training.progress.draw_curves"),
+            mock.patch("evaluation.panels.draw_rows"),
         ):
             return train.main(self.arguments(*options))
 

@@ -1,0 +1,1 @@
+"""Speed of the network beside other engines, and the worth of each ingredient of the recipe."""

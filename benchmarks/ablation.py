@@ -1,0 +1,198 @@
+"""Measures what each ingredient of the recipe is worth: python -m benchmarks.ablation --output result/ablation
+
+Trains the book's recipe, the recommended one, the book's with one ingredient added and the
+recommended one with one left out (and both with one that was not taken), each with several seeds,
+and prints the scores of the last epoch's models on the test list as a table. A run that has been
+scored is not made again.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from files.errors import UserError, run_program
+from files.whole_file import write_text
+from files.yaml_reader import read_yaml
+from layers import threads
+from training.fingerprint import flatten
+
+HERE = Path(__file__).resolve().parent.parent
+INGREDIENTS = {
+    "left-right flips only": ["augmentation_params.flips"],
+    "zoom": ["augmentation_params.zoom"],
+    "small batches": ["training_params.batch_size"],
+    "learning rate, decay, warm-up": [
+        "training_params.learning_rate",
+        "training_params.schedule",
+        "training_params.warmup_iterations",
+    ],
+    "class weights": ["training_params.class_weights"],
+    "Lovász-Softmax": ["training_params.lovasz"],
+    "bypass": ["bypass"],
+}
+# What was tried and is in neither recipe.
+NOT_TAKEN = {
+    "colour jitter": {
+        "augmentation_params.color_gain": [0.6, 1.4],
+        "augmentation_params.color_offset": 30,
+    },
+}
+# A class is rare here with less than this share of the labelled pixels.
+_RARE = 0.01
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    recipes = variants(arguments.book, arguments.config)
+    if arguments.only:
+        unknown = [name for name in arguments.only if name not in recipes]
+        if unknown:
+            raise UserError(f"--only {unknown[0]}: choose from {', '.join(recipes)}")
+        recipes = {name: recipes[name] for name in recipes if name in arguments.only}
+    runs = [(n, seed) for seed in range(arguments.seeds) for n in recipes]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        steps = pool.map(lambda run: score(*run, recipes[run[0]], arguments), runs)
+        scores = list(tqdm(steps, total=len(runs), unit="run", disable=None))
+    found = {name: [] for name in recipes}
+    for (name, _), score_of_run in zip(runs, scores, strict=True):
+        found[name].append(score_of_run)
+    text = table(found)
+    write_text(os.path.join(arguments.output, "table.md"), text + "\n")
+    print(text)
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Measure what each ingredient of the recommended recipe is worth."
+    )
+    parser.add_argument(
+        "--config",
+        default=str(HERE / "camseq01_recommended.yaml"),
+        metavar="FILE",
+        help="the recommended recipe, and the data",
+    )
+    parser.add_argument(
+        "--book",
+        default=str(HERE / "camseq01.yaml"),
+        metavar="FILE",
+        help="the recipe to compare with; of it, only the ingredients are used",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value of one key in all runs; repeatable",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each recipe")
+    parser.add_argument("--only", action="append", help="a row to make; repeatable")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=threads.worker_count(),
+        help="runs at a time, which share the cores",
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="FOLDER", help="where the runs go"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.seeds < 1 or arguments.jobs < 1:
+        raise UserError("--seeds and --jobs: at least 1")
+    return arguments
+
+
+def variants(book: str, recommended: str) -> dict[str, dict]:
+    """{name: the keys in which a recipe differs from the recommended one}, rows of the table."""
+    keys = [key for ingredient in INGREDIENTS.values() for key in ingredient]
+    old, new = (flatten(read_yaml(path)[0]) for path in (book, recommended))
+    missing = [key for key in keys if key not in old or key not in new]
+    if missing:
+        raise UserError(f"{book} and {recommended} must both have {', '.join(missing)}")
+    all_old = {key: old[key] for key in keys}
+    result = {"the book's": all_old}
+    for name, added in INGREDIENTS.items():
+        result[f"the book's + {name}"] = {
+            key: value for key, value in all_old.items() if key not in added
+        }
+    for name, left_out in INGREDIENTS.items():
+        result[f"recommended - {name}"] = {
+            key: value for key, value in all_old.items() if key in left_out
+        }
+    for name, tried in NOT_TAKEN.items():
+        result[f"the book's + {name}"] = {**all_old, **tried}
+        result[f"recommended + {name}"] = tried
+    result["recommended"] = {}
+    return result
+
+
+def score(name: str, seed: int, changes: dict, arguments) -> dict:
+    """Train and score one recipe with one seed, unless that has been done.
+
+    Raises:
+        UserError: gives the output of a run that failed.
+    """
+    folder = Path(arguments.output).resolve() / name.replace(" ", "_") / f"seed_{seed}"
+    path = folder / "predict" / "scores.json"
+    if not path.is_file():
+        pairs = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+        pairs += [*arguments.set, f"seed={seed}", f"output_path={folder}"]
+        options = [word for pair in pairs for word in ("--set", pair)]
+        options = ["--config", arguments.config, *options]
+        model = str(folder / "model" / "fcn_final.npz")
+        _run(["train.py", *options, "--resume"], arguments.jobs)
+        _run(["predict.py", *options, "--model", model], arguments.jobs)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _run(words: list[str], jobs: int) -> None:
+    per_run = max(1, threads.worker_count() // jobs)
+    command = [sys.executable, str(HERE / words[0]), *words[1:]]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(per_run)}
+    done = subprocess.run(
+        command, check=False, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise UserError(f"{shlex.join(words)}\n{done.stdout}{done.stderr}")
+
+
+def table(found: dict[str, list[dict]]) -> str:
+    """The scores as Markdown: mean and standard deviation over the seeds, in per cent."""
+    lines = [
+        f"| recipe | runs | pixel accuracy | mean IoU | of classes below {_RARE:.0%} of the pixels |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, scores in found.items():
+        columns = [
+            [s["pixel_accuracy"] for s in scores],
+            [s["mean_iou"] for s in scores],
+            [_rare_iou(s) for s in scores],
+        ]
+        cells = [name, str(len(scores)), *map(_mean_and_spread, columns)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rare_iou(scores: dict) -> float:
+    total = sum(c["pixels"] for c in scores["classes"])
+    rare = [c["iou"] for c in scores["classes"] if 0 < c["pixels"] < _RARE * total]
+    return statistics.mean(rare) if rare else float("nan")
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    text = f"{100 * statistics.mean(values):.1f}"
+    if len(values) > 1:
+        text += f" ± {100 * statistics.stdev(values):.1f}"
+    return text
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,263 @@
+"""What benchmark.py measures: the same network on stock Chainer, this project and PyTorch."""
+
+import os
+import platform
+import resource
+import statistics
+import time
+from collections import defaultdict
+from multiprocessing.connection import Connection
+
+import chainer_compat
+
+import chainer
+import numpy as np
+import threadpoolctl
+
+import fcn_squeeze
+from benchmarks import loader
+
+PRODUCT_SIZE = 2048
+PRODUCT_FLOP = 2 * PRODUCT_SIZE**3
+WEIGHT_DECAY = 5e-4
+LAYER_STEPS = 5
+
+
+def serve(pipe: Connection, name: str, batch, n_class, size, weights: str) -> None:
+    """Answer questions in a process of its own until told to stop."""
+    contender = _kind(name)(batch, n_class, size, weights)
+    while (question := pipe.recv()) != "stop":
+        pipe.send(getattr(contender, question)())
+
+
+def _kind(name: str) -> type:
+    """The class of a contender."""
+    if name.startswith("PyTorch"):
+        from benchmarks import torch_network  # imports this module
+
+        channels_last = name == "PyTorch, channels last"
+        return torch_network.ChannelsLast if channels_last else torch_network.PyTorch
+    return {"stock Chainer": StockChainer, "this project": ThisProject}[name]
+
+
+def save_weights(n_class: int, path: str) -> None:
+    """Store the weights that all contenders begin with."""
+    np.random.seed(0)
+    chainer.serializers.save_npz(path, fcn_squeeze.FCN(n_class, 3))
+
+
+def seconds(function) -> float:
+    """Wall clock time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def peak_memory() -> int:
+    """Bytes of this process that were in memory at once at most."""
+    try:  # Linux: getrusage would count what the parent had before exec
+        with open("/proc/self/status") as status:
+            lines = dict(line.split(":", 1) for line in status)
+        return int(lines["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError):
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class ThisProject:
+    """A training step of this project; the base of the others."""
+
+    def __init__(self, batch: int, n_class: int, size: tuple[int, int], weights: str):
+        random = np.random.RandomState(0)
+        self.x = random.randn(batch, 3, *size).astype(np.float32)
+        self.t = random.randint(-1, n_class, (batch, *size)).astype(np.int32)
+        self.n_class = n_class
+        self.build(weights)
+
+    def build(self, weights: str) -> None:
+        self.model = fcn_squeeze.FCN(self.n_class, 3)
+        chainer.serializers.load_npz(weights, self.model)
+        self.optimizer = chainer.optimizers.Adam().setup(self.model)
+        self.optimizer.add_hook(chainer.optimizer.WeightDecay(WEIGHT_DECAY))
+
+    def about(self) -> dict:
+        return {
+            "versions": {
+                "Python": platform.python_version(),
+                "NumPy": np.__version__,
+                "Chainer": chainer.__version__,
+            },
+            "machine": _machine(),
+            "flop": {"forward": self._flop(1), "step": self._flop(3)},
+        }
+
+    def _flop(self, passes: int) -> int:
+        """FLOP an image of the plain products; the input's gradient is not needed."""
+        macs = _macs(self.model, self.x.shape[2:])
+        return 2 * (passes * sum(macs.values()) - (passes == 3) * macs["/conv1"])
+
+    def loss(self) -> float:
+        with chainer.no_backprop_mode():
+            return float(self.model(self.x, self.t).array)
+
+    def step(self) -> float:
+        return seconds(lambda: self.optimizer.update(self.model, self.x, self.t))
+
+    def forward(self) -> float:
+        self.model.loss = self.model.h = None  # the last step's graph
+        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+            return seconds(lambda: self.model.scores(self.x))
+
+    def memory(self) -> int:
+        return peak_memory()
+
+    def product(self) -> float:
+        """The fastest of five products, on all threads that BLAS has."""
+        a = np.ones((PRODUCT_SIZE, PRODUCT_SIZE), np.float32)
+        out = np.empty_like(a)
+        return min(seconds(lambda: np.matmul(a, a, out=out)) for _ in range(5))
+
+    def evaluator(self) -> float:
+        """The evaluator alone, which is a part of step()."""
+        with chainer.no_backprop_mode():
+            self.model(self.x, self.t)
+        return seconds(lambda: self.model.evaluator.preparation(self.model.h, self.t))
+
+    def loader(self) -> dict:
+        """Seconds of the loader: see loader.measure()."""
+        return loader.measure(len(self.x))
+
+    def layers(self) -> list[tuple]:
+        """(name, ((forward seconds, FLOP an image), (backward seconds, FLOP)))."""
+        timer = LayerTimer(self.model)
+        for _ in range(LAYER_STEPS):
+            timer.begin()
+            with timer:
+                self.optimizer.update(self.model, self.x, self.t)
+        macs = _macs(self.model, self.x.shape[2:])
+        rows = []
+        for name in timer.order:
+            mac = macs.get(name, 0)
+            backward = mac if name == "/conv1" else 2 * mac
+            forward = timer.median(name, 0), 2 * mac
+            rows.append((name, (forward, (timer.median(name, 1), 2 * backward))))
+        return rows
+
+
+class LayerTimer(chainer.FunctionHook):
+    """Adds up the time of each link's function, and of the functions without a link by kind."""
+
+    name = "LayerTimer"
+
+    def __init__(self, model):
+        super().__init__()
+        self._links = {id(p.array): n.rsplit("/", 1)[0] for n, p in model.namedparams()}
+        self._names: dict[int, str] = {}  # by id of the function
+        self._starts: list[float] = []  # a stack: backward passes call functions
+        self.order: list[str] = []
+        self.steps: list[tuple[dict, dict]] = []
+
+    def begin(self) -> None:
+        """Start a training step."""
+        self._names.clear()
+        self.steps.append((defaultdict(float), defaultdict(float)))
+
+    def median(self, name: str, backward: int) -> float:
+        """Median seconds a step."""
+        return statistics.median(step[backward][name] for step in self.steps)
+
+    def forward_preprocess(self, function, in_data):
+        self._starts.append(time.perf_counter())
+
+    def forward_postprocess(self, function, in_data):
+        elapsed = time.perf_counter() - self._starts.pop()
+        linked = [self._links[id(a)] for a in in_data if id(a) in self._links]
+        name = linked[0] if linked else function.label
+        self._names[id(function)] = name
+        if name not in self.order:
+            self.order.append(name)
+        self.steps[-1][0][name] += elapsed
+
+    def backward_preprocess(self, function, in_data, out_grad):
+        self._starts.append(time.perf_counter())
+
+    def backward_postprocess(self, function, in_data, out_grad):
+        name = self._names[id(function)]
+        self.steps[-1][1][name] += time.perf_counter() - self._starts.pop()
+
+
+class _CountMacs(chainer.FunctionHook):
+    """Multiplications and additions of each convolution, by the id of its weights."""
+
+    name = "CountMacs"
+
+    def __init__(self):
+        super().__init__()
+        self.macs: dict[int, int] = {}
+
+    def forward_postprocess(self, function, in_data):
+        if "onvolution2D" not in function.label:
+            return
+        x, weight, _ = in_data
+        if hasattr(
+            function, "outh"
+        ):  # a deconvolution: each input pixel meets the kernel
+            height, width = x.shape[2:]
+        else:
+            height, width = function._get_out_size(x.shape, weight.shape)
+        self.macs[id(weight)] = weight.size * height * width
+
+
+def _macs(model, size: tuple[int, int]) -> dict[str, int]:
+    """Multiplications and additions of each convolution link for one image of this size."""
+    count = _CountMacs()
+    with count:
+        model.scores(np.zeros((1, 3, *size), np.float32))
+    links = {id(p.array): name.rsplit("/", 1)[0] for name, p in model.namedparams()}
+    return {links[key]: macs for key, macs in count.macs.items()}
+
+
+def _machine() -> str:
+    """Processor, cores and the instruction set that BLAS chose."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as info:
+            model = next(
+                v
+                for k, v in (s.split(":", 1) for s in info if ":" in s)
+                if "model name" in k
+            )
+    except (OSError, StopIteration):
+        pass
+    libraries = threadpoolctl.threadpool_info()
+    blas = [
+        i
+        for i in libraries
+        if i["user_api"] == "blas" and "opencv" not in i["filepath"]
+    ]
+    kind = ", ".join(
+        f"{i['internal_api']} {i['version']} ({i.get('architecture', 'unknown')} kernels)"
+        for i in blas
+    )
+    cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count()
+    )
+    return f"{model.strip()}, {cores} cores, {kind}"
+
+
+class StockChainer(ThisProject):
+    """The same network on Chainer's own links and functions, with this project's evaluator."""
+
+    def build(self, weights: str) -> None:
+        fcn_squeeze.L, fcn_squeeze.F = chainer.links, chainer.functions
+        fcn_squeeze.convolve_elu = _stock_convolve_elu
+        super().build(weights)
+
+
+def _stock_convolve_elu(x, *convolutions):
+    maps = [convolution(x) for convolution in convolutions]
+    return chainer.functions.elu(
+        chainer.functions.concat(maps, axis=1) if len(maps) > 1 else maps[0]
+    )

@@ -1,0 +1,1 @@
+"""What a user's folder holds: images, labels, lists, the table of classes; and the demo's scenes."""

@@ -1,0 +1,155 @@
+"""Geometry and augmentation of a pair of image and label; whatever moves one moves the other.
+
+Images are uint8 (H, W, C), labels int16 (H, W). mini_batch_loader.py puts them in order.
+"""
+
+import numpy as np
+
+from files.opencv import cv2
+
+_MAX_BRIGHTNESS = 63  # of 255 grey levels
+_CONTRAST = (0.2, 1.8)
+
+
+def resize_pair(image: np.ndarray, label: np.ndarray, scale: float):
+    """Scale a pair, rounding the size down; labels take the nearest pixel, so no class is made up.
+
+    Returns:
+        tuple: image uint8 (int(H scale), int(W scale), C) and label int16 of the same size.
+    """
+    height, width = scaled_size(label.shape, scale)
+    if (height, width) == label.shape or not height or not width:
+        return image[:height, :width], label[:height, :width]
+    # INTER_NEAREST takes the upper left pixel, half a pixel off the image's centre.
+    classes = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resize_image(image, height, width), classes
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(H, W) times a scale, rounded down."""
+    height, width = size
+    return int(height * scale), int(width * scale)
+
+
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale an image alone: uint8 (H, W, C) -> uint8 (height, width, C)."""
+    if image.shape[:2] == (height, width):
+        return image
+    # Averaging when shrinking: bilinear sampling would drop thin poles between its samples.
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=interpolation)
+    return resized.reshape(height, width, -1)
+
+
+def crop_to_multiple(image: np.ndarray, label: np.ndarray, multiple: int, where):
+    """Cut both sides down to multiples.
+
+    Args:
+        where (pair of float): which of the possible vertical and horizontal offsets, in [0, 1).
+    """
+    height, width = (side - side % multiple for side in label.shape)
+    top, left = (
+        int(share * (side % multiple + 1))
+        for share, side in zip(where, label.shape, strict=True)
+    )
+    window = np.s_[top : top + height, left : left + width]
+    return image[window], label[window]
+
+
+def zoom(image: np.ndarray, label: np.ndarray, factor: float, rng: np.random.Generator):
+    """Scale a pair, then cut a window of the size it had out of it, at random.
+
+    Where it has become too small it is filled up, the image with its mirror image, the label
+    with -1 (unlabelled): what is mirrored is no street.
+
+    Returns:
+        tuple: image uint8 (H, W, C) and label int16 (H, W), the sizes they came with.
+    """
+    size = label.shape
+    image, label = resize_pair(image, label, factor)
+    margins = [_margins(want - have, rng) for want, have in zip(size, label.shape)]
+    if any(map(any, margins)):
+        edges = *margins[0], *margins[1]
+        channels = image.shape[2:]
+        image = cv2.copyMakeBorder(image, *edges, cv2.BORDER_REFLECT_101)
+        image = image.reshape(*image.shape[:2], *channels)
+        label = cv2.copyMakeBorder(label, *edges, cv2.BORDER_CONSTANT, value=-1)
+    top, left = (rng.integers(have - want + 1) for want, have in zip(size, label.shape))
+    window = np.s_[top : top + size[0], left : left + size[1]]
+    return image[window], label[window]
+
+
+def _margins(missing: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Pixels to add before and after a side that lacks so many."""
+    before = int(rng.integers(max(missing, 0) + 1))
+    return before, max(missing, 0) - before
+
+
+def flip(
+    image: np.ndarray, label: np.ndarray, directions: str, rng: np.random.Generator
+):
+    """Mirror at random.
+
+    Args:
+        directions: "left_right" or "upside_down", each in 1/2 of the cases; "both" as the book
+            does: both ways in 1/2 of the cases, upside down in 1/4, left-right in 1/8.
+    """
+    both, vertical, horizontal = rng.integers(0, 2, 3, dtype=np.int8)
+    if directions != "both":
+        both = False
+        vertical = vertical and directions == "upside_down"
+        horizontal = horizontal and directions == "left_right"
+    if both or vertical:
+        image, label = image[::-1], label[::-1]
+    if both or (horizontal and not vertical):
+        image, label = image[:, ::-1], label[:, ::-1]
+    return image, label
+
+
+def change_brightness(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In half of the cases, add up to 63 grey levels, up or down; uint8, clipped."""
+    if rng.integers(0, 2):
+        return image
+    shifted = image + np.float32(rng.uniform(-_MAX_BRIGHTNESS, _MAX_BRIGHTNESS))
+    return np.clip(np.rint(shifted), 0, 255).astype(np.uint8)
+
+
+def change_contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In half of the cases, stretch by a factor in [0.2, 1.8]; uint8, clipped.
+
+    As in the book, each pixel's channels are stretched about their mean, which changes how
+    vivid the colours are; a grey image, where that would do nothing, about its own mean.
+    """
+    if rng.integers(0, 2):
+        return image
+    centre = image.mean(
+        axis=2 if image.shape[2] > 1 else None, keepdims=True, dtype=np.float32
+    )
+    stretched = (image - centre) * np.float32(rng.uniform(*_CONTRAST)) + centre
+    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
+
+
+def jitter_colors(
+    image: np.ndarray,
+    gain: tuple[float, float],
+    offset: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Give each channel a light of its own: times a gain, plus an offset; uint8, clipped.
+
+    GCN, which divides each channel by its deviation, undoes it but for what is clipped: as in
+    an overexposed photo, whatever is bright (or dark) becomes one.
+
+    Args:
+        gain: the range of the factors.
+        offset: at most so many grey levels up or down.
+    """
+    channels = image.shape[2]
+    gains = rng.uniform(*gain, channels).astype(np.float32)
+    offsets = rng.uniform(-offset, offset, channels).astype(np.float32)
+    # Of each grey level instead of each pixel: a tenth of the time.
+    levels = np.arange(256, dtype=np.float32)[:, None] * gains + offsets
+    levels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    jittered = cv2.LUT(np.ascontiguousarray(image), levels.reshape(1, 256, channels))
+    return jittered.reshape(image.shape)

@@ -1,0 +1,198 @@
+"""Write a small data set of toy street scenes in CamSeq01's format.
+
+    python -m dataset.demo_data [FOLDER] [--seed N]
+
+`config.py` calls `ensure_configured_demo_data` when a configuration is loaded.
+"""
+
+import argparse
+import errno
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from dataset.toy_street.canvas import LABEL_COLORS
+from dataset.toy_street.scene import render_scene
+from files.errors import run_program
+from files.opencv import cv2
+
+SPLITS = {"train": 80, "val": 16, "test": 16}
+ABANDONED_AFTER = 3600  # seconds; making the set takes about ten
+
+
+def ensure_configured_demo_data(image_dir_path: str | Path) -> None:
+    """Make the demo data if a configuration names it (data/demo/images) and it is missing.
+
+    Raises:
+        OSError: as `make_demo_data`.
+    """
+    images = Path(image_dir_path)
+    if images.parts[-3:] != ("data", "demo", "images") or is_complete(images.parent):
+        return
+    print(f"drawing the demo street scenes into {images.parent} (once, about 10 s)")
+    ensure_demo_data(images.parent)
+
+
+def ensure_demo_data(folder: str | Path) -> bool:
+    """Make the demo data with the default seed unless `folder` already holds it.
+
+    Returns:
+        bool: whether anything was made.
+
+    Raises:
+        OSError: as `make_demo_data`.
+    """
+    if is_complete(folder):
+        return False
+    make(Path(folder), 0, SPLITS, replace=False)
+    return True
+
+
+def make_demo_data(
+    folder: str | Path, seed: int = 0, *, splits: dict[str, int] = SPLITS
+) -> None:
+    """Make the demo data, in place of any that `folder` holds.
+
+    Layout, after the book's: `images/demo_0000.png` (8-bit RGB, 480 x 640) with
+    `images/demo_0000_L.png` (RGB, colours of the table), `label_color` (the table,
+    `r,g,b,label`) and `train_image_pointer`, `val_image_pointer`,
+    `test_image_pointer` (one image name a line). The same seed gives the same
+    pixels; scene i depends on (seed, i) only.
+
+    A folder appears complete or not at all: it is made beside its place and renamed.
+    Files in it that are not of the demo data are left alone.
+
+    Args:
+        folder (str or Path): where to put it; parents are made.
+        seed (int): not negative.
+        splits (dict): number of scenes by name of the split.
+
+    Raises:
+        ValueError: if the seed is negative.
+        OSError: if the folder cannot be written; `filename` is the folder.
+    """
+    if seed < 0:
+        raise ValueError(f"seed: {seed} is negative")
+    make(Path(folder), seed, splits, replace=True)
+
+
+def make(folder, seed, splits, replace):
+    """Draw into a draft beside the folder, then publish it."""
+    # A name of its own for each start, so that two at once do not meet.
+    draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned_drafts(folder)
+        write_scenes(draft, seed, splits)
+        publish(draft, folder, replace)
+    except OSError as error:
+        reason = f"the demo data cannot be written ({error.strerror or error})"
+        raise OSError(error.errno or errno.EIO, reason, str(folder)) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def is_complete(folder: str | Path) -> bool:
+    """Whether the table, the three lists and every image they name are there."""
+    folder = Path(folder)
+    if not (folder / "label_color").is_file():
+        return False
+    for split in SPLITS:
+        pointer = folder / f"{split}_image_pointer"
+        if not pointer.is_file():
+            return False
+        names = pointer.read_text(encoding="utf-8").split()
+        if not names:
+            return False
+        for name in names:
+            image = folder / "images" / name
+            label = image.with_name(f"{image.stem}_L.png")
+            if not (image.is_file() and label.is_file()):
+                return False
+    return True
+
+
+def write_scenes(folder, seed, splits):
+    """Draw every scene into a new folder."""
+    images = folder / "images"
+    images.mkdir(parents=True)
+    index = 0
+    for split, count in splits.items():
+        names = [f"demo_{i:04d}" for i in range(index, index + count)]
+        for name in names:
+            image, label = render_scene(seed, index)
+            write_png(images / f"{name}.png", image)
+            write_png(images / f"{name}_L.png", label)
+            index += 1
+        pointer = "".join(f"{name}.png\n" for name in names)
+        (folder / f"{split}_image_pointer").write_text(pointer, encoding="utf-8")
+    rows = (f"{r},{g},{b},{name}\n" for name, (r, g, b) in LABEL_COLORS.items())
+    table = "r,g,b,label\n" + "".join(rows)
+    (folder / "label_color").write_text(table, encoding="utf-8")
+
+
+def write_png(path, rgb):
+    # Not cv2.imwrite, which reports a full disk or a read-only folder as False.
+    _, png = cv2.imencode(".png", rgb[..., ::-1])
+    path.write_bytes(png.tobytes())
+
+
+def publish(draft, folder, replace):
+    """Move a finished draft to its place; `replace`: even that of a complete set."""
+    try:
+        os.rename(draft, folder)  # takes the place of an empty folder, too
+        return
+    except OSError:
+        if not folder.is_dir():
+            raise
+    if is_complete(folder) and not replace:
+        return  # another start was quicker, with the same pixels
+    pointers = [path.name for path in draft.glob("*_image_pointer")]
+    for name in pointers:
+        refuse_lists_of_others(folder / name)
+    # The lists come last, so that nobody takes what is there until then for complete.
+    # Of a set with another seed they go first; not of one that only lacks a file,
+    # which another start may just have repaired and begun to read.
+    for name in pointers if replace else ():
+        (folder / name).unlink(missing_ok=True)
+    (folder / "images").mkdir(exist_ok=True)
+    pictures = [f"images/{path.name}" for path in (draft / "images").iterdir()]
+    for name in (*pictures, "label_color", *pointers):
+        os.replace(draft / name, folder / name)
+
+
+def refuse_lists_of_others(pointer):
+    """Keep a list that a person wrote into the folder from being overwritten."""
+    if not pointer.exists():
+        return
+    names = pointer.read_text(encoding="utf-8", errors="replace").split()
+    if not all(name.startswith("demo_") for name in names):
+        reason = f"{pointer.name} there lists other images than the demo's"
+        raise FileExistsError(errno.EEXIST, reason)
+
+
+def remove_abandoned_drafts(folder):
+    """Clear what a killed start left beside the folder."""
+    for draft in folder.parent.glob(f".{folder.name}.{'?' * 32}"):
+        if time.time() - draft.stat().st_mtime > ABANDONED_AFTER:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the demo data set.")
+    parser.add_argument("folder", nargs="?", default="data/demo")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    args = parser.parse_args()
+    start = time.perf_counter()
+    if args.seed < 0:
+        parser.error(f"--seed: {args.seed} is negative")
+    make_demo_data(args.folder, args.seed)
+    counts = ", ".join(f"{count} {split}" for split, count in SPLITS.items())
+    seconds = time.perf_counter() - start
+    print(f"{args.folder}: {counts} scenes of 640 x 480, made in {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    run_program(main)

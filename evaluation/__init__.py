@@ -1,0 +1,1 @@
+"""What comes out: classes of a photo, scores, panels, figures, the report."""

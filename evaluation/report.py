@@ -1,0 +1,115 @@
+"""Writes report.html, one file that shows a run to somebody else; train.py and predict.py call it.
+
+All it shows is read from the run's output folder, so that it agrees with the files there.
+"""
+
+import base64
+import glob
+import hashlib
+import json
+import os
+from contextlib import suppress
+
+import jinja2
+
+from evaluation.run_log import best_entry, read_config_text, read_log
+from evaluation.scoring import absent, by_iou
+from files import whole_file
+from files.errors import UserError
+from files.text_table import percent
+
+_TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
+
+
+def write_report(folder: str) -> str:
+    """Write ``report.html`` from what training and scoring have left in a folder.
+
+    What is missing yet is left out; scores of weights that have been trained over since, too.
+
+    Args:
+        folder: output_path of the run.
+
+    Returns:
+        str: path of the report.
+    """
+    path = os.path.join(folder, "report.html")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters["percent"] = percent
+    with open(_TEMPLATE, encoding="utf-8") as file:
+        template = environment.from_string(file.read())
+    scores, is_outdated = _scores(folder)
+    text = template.render(
+        name=os.path.basename(os.path.normpath(folder)),
+        training=_training(folder),
+        config=_config(folder),
+        scores=scores,
+        is_outdated=is_outdated,
+        classes=by_iou(scores) if scores else [],
+        absent=absent(scores) if scores else [],
+        curves=_picture(os.path.join(folder, "curves.png")),
+        progress=_last_progress(folder),
+        pictures={
+            name: _picture(os.path.join(folder, "predict", f"{name}.png"))
+            for name in ("confusion", "best", "worst")
+        },
+    )
+    whole_file.write_text(path, text)
+    return path
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def _training(folder: str) -> dict | None:
+    """Epochs, and the validation figures of the best one."""
+    with suppress(UserError):
+        log = read_log(folder)
+        best = log[best_entry(log)]
+        return {
+            "epochs": log[-1]["epoch"],
+            "seconds": log[-1]["elapsed_time"],
+            "best_epoch": best["epoch"],
+            "accuracy": best["validation/main/accuracy"],
+            "miou": best["validation/main/miou"],
+        }
+    return None
+
+
+def _config(folder: str) -> str:
+    with suppress(UserError):
+        return read_config_text(folder)
+    return ""
+
+
+def _scores(folder: str) -> tuple[dict | None, bool]:
+    """What predict.py has stored; and whether it is of weights that are no longer there."""
+    try:
+        with open(os.path.join(folder, "predict", "scores.json"), "rb") as file:
+            scores = json.load(file)
+        model = os.path.join(folder, scores["model"])
+        is_outdated = file_digest(model) != scores["model_sha256"]
+    except FileNotFoundError:
+        return None, False
+    except (OSError, ValueError, KeyError):
+        return None, True
+    return (None, True) if is_outdated else (scores, False)
+
+
+def _last_progress(folder: str) -> str | None:
+    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "progress", "*.png")))
+    return _picture(paths[-1]) if paths else None
+
+
+def _picture(path: str) -> str | None:
+    """A picture as a data URI, None if there is none."""
+    try:
+        with open(path, "rb") as file:
+            content = base64.b64encode(file.read()).decode()
+    except OSError:
+        return None
+    return f"data:image/png;base64,{content}"

@@ -1,0 +1,176 @@
+"""Scores a model on a list of images: one confusion matrix over all of them; for predict.py."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataset.label_table import LabelTable
+from evaluation import panels
+from evaluation.segmenter import Segmenter
+from evaluator import confusion_matrix, summarize
+from files.text_table import align, percent
+from mini_batch_loader import DatasetPreProcessor
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """What came out for one image of a list.
+
+    Args:
+        index (int): its place in the list.
+        name (str): its file name in the list.
+        confusion (ndarray): int64 (n_class, n_class) at the size the network works at.
+        photo_confusion (ndarray): the same at the photo's own size.
+        photo_classes (ndarray): uint8 or uint16 (H, W), prediction at the photo's own size.
+    """
+
+    index: int
+    name: str
+    confusion: np.ndarray
+    photo_confusion: np.ndarray
+    photo_classes: np.ndarray
+
+
+def predict_example(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and truth of an image of a list at network size: int64, int32 (H, W)."""
+    image, truth = dataset[index]
+    return segmenter.scores(image).argmax(axis=0), truth
+
+
+def example_row(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, index: int, title: str
+) -> panels.Row:
+    """Panels of an image of a list at network size."""
+    prediction, truth = predict_example(segmenter, dataset, index)
+    photo, _ = dataset.plain_pair(index)
+    return panels.comparison_row(
+        title, photo, truth, prediction, dataset.args.label_table
+    )
+
+
+def score_images(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, processes
+) -> Iterator[ScoredImage]:
+    """Score a list, one image a process at a time, so that images may be of any sizes.
+
+    Args:
+        processes: as distributed.join() gives them; all must call it.
+
+    Yields:
+        ScoredImage: the images in order, all of them in the first process, none in the others.
+
+    Raises:
+        UserError: a file is missing, broken, or disagrees with the configuration.
+    """
+    for first in range(0, len(dataset), processes.size):
+        index = first + processes.rank
+        image = None
+        if index < len(dataset):
+            image = score_image(segmenter, dataset, index)
+        yield from filter(None, processes.gather(image))
+
+
+def score_image(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, index: int
+) -> ScoredImage:
+    """Score one image of a list at both sizes."""
+    n_class = segmenter.n_class
+    prediction, truth = predict_example(segmenter, dataset, index)
+    photo, photo_truth = dataset.full_pair(index)
+    photo_classes = segmenter.classes(photo)
+    return ScoredImage(
+        index,
+        dataset.names[index],
+        confusion_matrix(truth, prediction, n_class),
+        confusion_matrix(photo_truth.astype(np.int32), photo_classes, n_class),
+        photo_classes,
+    )
+
+
+class Scores:
+    """The scores of a list, added up image by image.
+
+    Attributes:
+        confusion (ndarray): int64 (n_class, n_class) at the size the network works at; row =
+            truth, column = prediction.
+        photo_confusion (ndarray): the same at the photos' own size.
+        images (list of dict): name and figures of each image.
+    """
+
+    def __init__(self, table: LabelTable):
+        self.table = table
+        self.confusion = np.zeros((len(table), len(table)), np.int64)
+        self.photo_confusion = self.confusion.copy()
+        self.images: list[dict] = []
+
+    def add(self, image: ScoredImage) -> None:
+        self.confusion += image.confusion
+        self.photo_confusion += image.photo_confusion
+        self.images.append({"name": image.name, **_overall(image.confusion)})
+
+    def as_dict(self) -> dict:
+        """All figures as scores.json has them; None where a figure is not defined."""
+        figures = summarize(self.confusion)
+        classes = [
+            {
+                "class": number,
+                "name": name,
+                "color": self.table.colors[number].tolist(),
+                **{
+                    key: _finite(figures[key][number])
+                    for key in ("iou", "recall", "precision")
+                },
+                "pixels": int(figures["pixels"][number]),
+            }
+            for number, name in enumerate(self.table.names)
+        ]
+        return {
+            **_overall(self.confusion),
+            "at_photo_size": _overall(self.photo_confusion),
+            "classes": classes,
+            "ignored": [self.table.names[i] for i in sorted(self.table.ignored)],
+            "confusion": self.confusion.tolist(),
+            "images": self.images,
+        }
+
+
+def _overall(confusion: np.ndarray) -> dict:
+    figures = summarize(confusion)
+    return {key: _finite(figures[key]) for key in ("pixel_accuracy", "mean_iou")}
+
+
+def _finite(figure: float) -> float | None:
+    return float(figure) if np.isfinite(figure) else None
+
+
+def by_iou(scores: dict) -> list[dict]:
+    """The classes that occur in the truth, best IoU first."""
+    present = [c for c in scores["classes"] if c["pixels"]]
+    return sorted(present, key=lambda c: (-c["iou"], c["class"]))
+
+
+def absent(scores: dict) -> list[str]:
+    """Names of the classes that are scored but do not occur in the truth."""
+    ignored = scores["ignored"]
+    return [
+        c["name"]
+        for c in scores["classes"]
+        if not c["pixels"] and c["name"] not in ignored
+    ]
+
+
+def score_table(scores: dict) -> str:
+    """The scores for a terminal: a line a class, best IoU first, then those left out."""
+    rows = [["class", "IoU", "recall", "precision", "pixels"]]
+    for entry in by_iou(scores):
+        shares = [percent(entry[key]) for key in ("iou", "recall", "precision")]
+        rows.append([entry["name"], *shares, f"{entry['pixels']:,}"])
+    lines = [align(rows)]
+    if absent(scores):
+        lines.append(f"not in these images: {', '.join(absent(scores))}")
+    if scores["ignored"]:
+        lines.append(f"not scored (ignore_labels): {', '.join(scores['ignored'])}")
+    return "\n".join(lines)

@@ -1,0 +1,161 @@
+"""Runs the network on one picture of any size, from its pixels to a class for each of them."""
+
+import math
+from types import SimpleNamespace
+
+import chainer_compat
+
+import chainer
+import numpy as np
+from chainer.backends import cuda
+
+from dataset.augmentation import resize_image
+from files.opencv import cv2
+from mini_batch_loader import make_normalizer
+
+# A network input above this many pixels goes through the network in tiles: its maps take 100
+# to 3000 bytes a pixel. Of a tile, the margin is thrown away: no score looks further, so the
+# scores are those of the whole (tests/test_inference.py).
+_WHOLE_PIXELS = 768 * 768
+_TILE = 512
+_MARGIN = 128
+# Pixels of the photo that are brought to its size at once.
+_UPSAMPLED_PIXELS = 1 << 20
+
+
+class Segmenter:
+    """A model with all that it takes to apply it to a photo.
+
+    Args:
+        model (FCN): on its device.
+        args (SimpleNamespace): ``chainer.global_config.user_test_args``, for in_ch, n_class,
+            image_scale and normalizer.
+        device (chainer.backend.Device): where the model is.
+        mirror (bool): average the scores with those of the mirrored picture: twice the work.
+    """
+
+    def __init__(
+        self,
+        model,
+        args: SimpleNamespace,
+        device: chainer.backend.Device,
+        mirror: bool = False,
+    ):
+        self.n_class = args.n_class
+        self.in_ch = args.in_ch
+        self._scale = args.image_scale
+        self._model = model
+        self._device = device
+        self._mirror = mirror
+        self._normalize = make_normalizer(args.normalizer)
+        # The network halves the size four times at most; tiles must begin on its grid.
+        self._multiple = math.lcm(16, chainer.global_config.user_multiple)
+        self.dtype = np.uint8 if args.n_class <= 256 else np.uint16
+
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """Class scores before softmax.
+
+        Args:
+            x: float32 (C, H, W), normalised; both sides multiples of user_multiple.
+
+        Returns:
+            ndarray: float32 (n_class, H, W).
+        """
+        pictures = np.stack([x, x[:, :, ::-1]]) if self._mirror else x[None]
+        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+            scores = cuda.to_cpu(self._model.scores(self._device.send(pictures)).array)
+        if self._mirror:
+            return (scores[0] + scores[1, :, :, ::-1]) / 2
+        return scores[0]
+
+    def classes(self, photo: np.ndarray) -> np.ndarray:
+        """The class of each pixel at the photo's own size.
+
+        The photo is scaled by image_scale and normalised as in training; sides that are no
+        multiple of 16 are filled up with their mirror image. The scores are brought to the
+        photo's size before the largest is taken, which gives smooth edges.
+
+        Args:
+            photo: uint8 (H, W, in_ch), RGB or grey, any size.
+
+        Returns:
+            ndarray: uint8 (uint16 above 256 classes) (H, W).
+        """
+        height, width = photo.shape[:2]
+        small = self._network_size(height), self._network_size(width)
+        x = self._fill_up(self._normalize(resize_image(photo, *small)))
+        tile = _TILE if x.shape[1] * x.shape[2] > _WHOLE_PIXELS else max(x.shape)
+        tile = -(-tile // self._multiple) * self._multiple
+
+        result = np.empty((height, width), self.dtype)
+        above, below, share = _neighbours(height, small[0])
+        for top in range(0, small[0], tile):
+            # Rows of the photo between the rows of this strip; they need the row below it.
+            rows = slice(*np.searchsorted(above, (top, top + tile)))
+            strip = self._strip(x, top, tile)[:, : small[0] - top, : small[1]]
+            _upsampled_argmax(
+                strip, above[rows] - top, below[rows] - top, share[rows], result[rows]
+            )
+        return result
+
+    def _network_size(self, side: int) -> int:
+        return max(1, int(side * self._scale))
+
+    def _fill_up(self, image: np.ndarray) -> np.ndarray:
+        """float32 (H, W, C) -> (C, H', W'), sides filled up to multiples by reflection."""
+        bottom, right = (-side % self._multiple for side in image.shape[:2])
+        filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+        filled = filled.reshape(*filled.shape[:2], image.shape[2])
+        return np.ascontiguousarray(filled.transpose(2, 0, 1))
+
+    def _strip(self, x: np.ndarray, top: int, tile: int) -> np.ndarray:
+        """Scores of the rows from top to top + tile, and one more: (n_class, rows, W)."""
+        margin = -(-_MARGIN // self._multiple) * self._multiple
+        height, width = x.shape[1:]
+        if height <= tile and width <= tile:
+            return self.scores(x)
+        rows = slice(max(top - margin, 0), min(top + tile + margin, height))
+        kept = slice(top - rows.start, min(top + tile + 1, height) - rows.start)
+        strip = np.empty((self.n_class, kept.stop - kept.start, width), np.float32)
+        for left in range(0, width, tile):
+            right = min(left + tile, width)
+            start = max(left - margin, 0)
+            window = x[:, rows, start : min(right + margin, width)]
+            scores = self.scores(np.ascontiguousarray(window))
+            strip[:, :, left:right] = scores[:, kept, left - start : right - start]
+        return strip
+
+
+def _neighbours(size: int, source: int):
+    """For each pixel of an upsampled line the two it lies between, and the second one's share."""
+    # Centres of pixels onto centres of pixels, as OpenCV's INTER_LINEAR does.
+    position = (np.arange(size) + 0.5) * (source / size) - 0.5
+    position = np.clip(position, 0, source - 1)
+    above = position.astype(np.int64)
+    return above, np.minimum(above + 1, source - 1), (position - above).astype("f4")
+
+
+def _upsampled_argmax(scores, above, below, share, result: np.ndarray) -> None:
+    """Bring scores to the size of result, class by class, and keep the number of the largest.
+
+    Args:
+        scores (ndarray): float32 (n_class, h, w).
+        above, below, share (ndarray): (H,), as from _neighbours().
+        result (ndarray): (H, W), is written.
+    """
+    height, width = result.shape
+    chunk = max(1, _UPSAMPLED_PIXELS // width)
+    for start in range(0, height, chunk):
+        rows = slice(start, start + chunk)
+        largest = None
+        for number, plane in enumerate(scores):
+            # One class at a time: the memory of all would be n_class times the photo's.
+            upper, lower = plane[above[rows]], plane[below[rows]]
+            lines = upper + (lower - upper) * share[rows, None]
+            lines = cv2.resize(lines, (width, len(lines)))
+            if largest is None:
+                largest = lines
+                result[rows] = 0
+            else:
+                np.putmask(result[rows], lines > largest, number)
+                np.maximum(largest, lines, out=largest)

@@ -1,0 +1,59 @@
+"""Writes files whole or not at all: a reader never sees a part."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from files.errors import UserError
+
+TEMPORARY = ".tmp"
+
+
+@contextmanager
+def whole_file(path: str) -> Iterator[str]:
+    """A temporary path beside a file, that becomes the file when the block ends well.
+
+    A reader sees the old file or the new one, never a part; after a power cut, too.
+
+    Raises:
+        UserError: the file cannot be written, for instance because the disk is full.
+    """
+    # The process id keeps two writers apart, the ending lets writers that look at it go on.
+    root, ending = os.path.splitext(path)
+    temporary = f"{root}{TEMPORARY}{os.getpid()}{ending}"
+    folder = os.path.dirname(path) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+        yield temporary
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; what was stored before is intact"
+        ) from None
+    finally:
+        with suppress(OSError):
+            os.remove(temporary)
+
+
+def sync_folder(path: str) -> None:
+    """Bring the names in a folder to the disk: a renamed file is safe only then."""
+    if os.name != "posix":  # Windows cannot open a folder, and needs no such step
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        UserError: as whole_file().
+    """
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)

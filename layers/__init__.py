@@ -1,0 +1,1 @@
+"""The network's layers, fast on a CPU, and its losses."""

@@ -1,0 +1,110 @@
+import json
+
+import pytest
+
+from benchmarks import ablation
+from files.errors import UserError
+from files.yaml_reader import read_yaml
+from training.fingerprint import flatten
+
+
+def scores(accuracy, miou, ious):
+    classes = [
+        {"iou": iou, "pixels": pixels}
+        for iou, pixels in zip(ious, (1000, 5, 0), strict=True)
+    ]
+    return {"pixel_accuracy": accuracy, "mean_iou": miou, "classes": classes}
+
+
+def test_table_gives_mean_and_spread_over_the_seeds():
+    runs = [scores(0.8, 0.4, (0.9, 0.1, None)), scores(0.9, 0.5, (0.9, 0.3, None))]
+    line = ablation.table({"some recipe": runs}).splitlines()[-1]
+    assert line == "| some recipe | 2 | 85.0 ± 7.1 | 45.0 ± 7.1 | 20.0 ± 14.1 |"
+
+
+def test_each_ingredient_is_added_to_the_one_and_left_out_of_the_other(tmp_path):
+    recipes = ablation.variants(
+        str(ablation.HERE / "camseq01.yaml"),
+        str(ablation.HERE / "camseq01_recommended.yaml"),
+    )
+    keys = {key for keys in ablation.INGREDIENTS.values() for key in keys}
+    assert recipes["recommended"] == {} and set(recipes["the book's"]) == keys
+    for name, own in ablation.INGREDIENTS.items():
+        assert set(recipes[f"recommended - {name}"]) == set(own)
+        assert set(recipes[f"the book's + {name}"]) == keys - set(own)
+    assert recipes["recommended - zoom"] == {"augmentation_params.zoom": [1, 1]}
+    jitter = {
+        "augmentation_params.color_gain": [0.6, 1.4],
+        "augmentation_params.color_offset": 30,
+    }
+    assert recipes["recommended + colour jitter"] == jitter
+    assert recipes["the book's + colour jitter"] == recipes["the book's"] | jitter
+
+
+def test_ingredients_differ_between_the_two_recipes():
+    old, new = (
+        flatten(read_yaml(str(ablation.HERE / name))[0])
+        for name in ("camseq01.yaml", "camseq01_recommended.yaml")
+    )
+    keys = {key for keys in ablation.INGREDIENTS.values() for key in keys}
+    assert all(old[key] != new[key] for key in keys)
+    others = {key for key in new if key not in old or old[key] != new[key]} - keys
+    assert others == {"ignore_labels", "output_path", "training_params.snapshot_epochs"}
+
+
+def test_recipes_are_trained_scored_and_not_made_again(small_data, capsys, monkeypatch):
+    book = small_data.folder / "book.yaml"
+    keys = {
+        "bypass": False,
+        "augmentation_params": {
+            "flips": "both",
+            "zoom": [1, 1],
+            "color_gain": [1, 1],
+            "color_offset": 0,
+        },
+        "training_params": {
+            "epochs": 1,
+            "batch_size": 5,
+            "learning_rate": 0.001,
+            "schedule": "constant",
+            "warmup_iterations": 0,
+            "class_weights": 0,
+            "lovasz": 0,
+        },
+    }
+    small_data.write_config(**keys).rename(book)
+    keys["training_params"]["lovasz"] = 0.5
+    recommended = small_data.write_config(**keys)
+    arguments = ["--book", str(book), "--config", str(recommended), "--seeds", "1"]
+    arguments += ["--output", str(small_data.folder / "ablation")]
+    arguments += ["--only", "recommended", "--only", "recommended - Lovász-Softmax"]
+    assert ablation.main(arguments) == 0
+    first = capsys.readouterr().out
+    found = list((small_data.folder / "ablation").rglob("scores.json"))
+    assert len(found) == 2
+    losses = {
+        json.loads((path.parents[1] / "log").read_text())[0]["main/loss"]
+        for path in found
+    }
+    assert len(losses) == 2
+    monkeypatch.setattr(ablation, "_run", lambda *_: pytest.fail("made again"))
+    assert ablation.main(arguments) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_run_that_fails_gives_its_reason(small_data):
+    arguments = ["--output", str(small_data.folder / "a"), "--set", "image_dir_path=no"]
+    arguments += ["--only", "recommended", "--seeds", "1"]
+    with pytest.raises(UserError, match="train.py"):
+        ablation.main(arguments)
+
+
+def test_row_that_is_none_is_an_error_with_the_rows_there_are(small_data):
+    with pytest.raises(UserError, match="--only zoom: choose from the book's, "):
+        ablation.main(["--output", "unused", "--only", "recommended", "--only", "zoom"])
+
+
+def test_recipe_without_the_keys_of_the_ingredients_is_an_error(small_data):
+    bare = str(small_data.write_config())
+    with pytest.raises(UserError, match="must both have .*zoom"):
+        ablation.main(["--output", "unused", "--config", bare])

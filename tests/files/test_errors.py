@@ -1,0 +1,39 @@
+"""A program ends with a sentence or in silence, and with an exit code that says which."""
+
+import subprocess
+import sys
+
+import pytest
+
+from files import errors
+
+
+def test_reader_that_has_gone_ends_the_program_in_silence():
+    code = (
+        "from files import errors; errors.run_program(lambda: print('line ' * 100_000))"
+    )
+    command = [sys.executable, "-c", code]
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    program.stdout.close()  # as head does when it has seen enough
+    assert program.stderr.read() == ""
+    assert program.wait() == 141
+    program.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (errors.UserError("no such list"), "error: no such list\n"),
+        (FileNotFoundError(2, "No such file", "a.png"), "error: a.png: No such file\n"),
+    ],
+)
+def test_users_error_is_a_sentence_and_exit_code_2(error, sentence, capsys):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        errors.run_program(main)
+    assert end.value.code == errors.EXIT_CODE == 2
+    assert capsys.readouterr().err == sentence

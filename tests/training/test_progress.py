@@ -1,0 +1,44 @@
+"""The pictures that a training leaves, whatever its length."""
+
+import train
+from files.opencv import cv2
+
+
+def pictures_of(data, **params) -> list[str]:
+    data.write_config(training_params=params)
+    train.main(["--config", str(data.config_path)])
+    return sorted(p.name for p in (data.folder / "result" / "progress").iterdir())
+
+
+def test_validation_images_are_drawn_at_the_start_every_few_epochs_and_at_the_end(
+    small_data,
+):
+    names = pictures_of(small_data, epochs=3, snapshot_epochs=2)
+    assert names == ["epoch_0000.png", "epoch_0002.png", "epoch_0003.png"]
+    for name in names:
+        path = small_data.folder / "result" / "progress" / name
+        assert cv2.imread(str(path)).std() > 0
+
+
+def test_curves_and_report_are_there_after_training(small_data):
+    pictures_of(small_data, epochs=1)
+    result = small_data.folder / "result"
+    assert cv2.imread(str(result / "curves.png")).std() > 0
+    # The curves and the last progress picture.
+    assert (result / "report.html").read_text().count("data:image/png;base64,") == 2
+
+
+def test_log_has_the_learning_rate(small_data):
+    pictures_of(small_data, epochs=1, learning_rate=0.002)
+    assert '"lr": 0.002' in (small_data.folder / "result" / "log").read_text()
+
+
+def test_drawing_does_not_change_the_training(small_data, monkeypatch):
+    weights = small_data.folder / "result" / "model" / "fcn_final.npz"
+    pictures_of(small_data, epochs=2)
+    with_pictures = weights.read_bytes()
+    weights.unlink()
+    monkeypatch.setattr(train.ProgressPictures, "__call__", lambda *_: None)
+    monkeypatch.setattr(train.Curves, "__call__", lambda *_: None)
+    pictures_of(small_data, epochs=2)
+    assert weights.read_bytes() == with_pictures

@@ -1,0 +1,197 @@
+"""Counts the classes and sizes in lists of images, and says in words what looks wrong.
+
+data_check.py looks at all pairs with it, train.py at some of them before it starts.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from files.errors import UserError
+from mini_batch_loader import DatasetPreProcessor
+
+_DOMINANT = 0.95
+_USES = {"train": "train", "val": "choose"}
+_NAMED = 5  # files that a sentence names; of more, it gives the number
+
+
+@dataclass
+class ListSummary:
+    """What is in a list.
+
+    Args:
+        what (str): train, val or test.
+        dataset (DatasetPreProcessor): the list.
+        pixels (ndarray): int64 (n_class + 1,), pixels of each class, the last one unlabelled.
+        images (ndarray): int64 (n_class + 1,), images with such pixels.
+        sizes (dict): {index: (H, W)} of the pairs that could be read.
+        problems (dict): {index: UserError} of those that could not.
+    """
+
+    what: str
+    dataset: DatasetPreProcessor
+    pixels: np.ndarray = field(init=False)
+    images: np.ndarray = field(init=False)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    problems: dict[int, UserError] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.pixels = np.zeros(self.dataset.args.n_class + 1, np.int64)
+        self.images = self.pixels.copy()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every pair of the list has been read, or found to be unreadable."""
+        return len(self.sizes) + len(self.problems) == len(self.dataset)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """float64 (n_class + 1,): share of each class in all pixels."""
+        return self.pixels / max(int(self.pixels.sum()), 1)
+
+    def add(self, index: int, found) -> None:
+        """Take the counts and the size of a label, or why it could not be read."""
+        if isinstance(found, UserError):
+            self.problems[index] = found
+            return
+        counts, self.sizes[index] = found
+        self.pixels += counts
+        self.images += counts > 0
+
+
+def spread_out(length: int, most: int) -> list[int]:
+    """Numbers below length: all in order, or the most so that any first few are spread out."""
+    if length <= most:
+        return list(range(length))
+    return np.random.default_rng(0).permutation(length)[:most].tolist()
+
+
+def survey(
+    summary: ListSummary,
+    indices: Iterable[int],
+    read_pair: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    jobs: int,
+) -> Iterator[int]:
+    """Read pairs of a list with threads and add them to its summary.
+
+    Yields:
+        int: each index, once it has been added; unreadable ones are among the problems.
+    """
+    n_class = summary.dataset.args.n_class
+
+    def look(index: int):
+        try:
+            _, label = read_pair(index)
+        except UserError as error:
+            return error
+        # -1, unlabelled, becomes the last counter.
+        numbers = label.ravel().astype(np.int32) % (n_class + 1)
+        return np.bincount(numbers, minlength=n_class + 1), label.shape
+
+    indices = list(indices)
+    pool = ThreadPoolExecutor(max(jobs, 1))
+    try:
+        for index, found in zip(indices, pool.map(look, indices), strict=True):
+            summary.add(index, found)
+            yield index
+    finally:
+        pool.shutdown(cancel_futures=True)  # the caller may have seen enough
+
+
+def warnings_about(summaries: list[ListSummary]) -> list[str]:
+    """Sentences about what is allowed but likely to be a mistake.
+
+    Args:
+        summaries: of the lists, the training list first.
+    """
+    return [
+        *_classes_never_trained(summaries),
+        *_one_class_everywhere(summaries),
+        *_unusual_sizes(summaries),
+        *_files_in_two_places(summaries),
+    ]
+
+
+def unused_classes(summaries: list[ListSummary]) -> list[str]:
+    """A sentence on the classes of the table that occur in no list, if there are any."""
+    if not summaries or not all(summary.is_complete for summary in summaries):
+        return []
+    table = summaries[0].dataset.args.label_table
+    total = sum(summary.pixels for summary in summaries)
+    unused = set(np.flatnonzero(total == 0).tolist()) - table.ignored
+    names = _class_names(summaries[0], sorted(unused))
+    return [f"in the label table but in no label: {names}"] if names else []
+
+
+def _classes_never_trained(summaries: list[ListSummary]) -> Iterator[str]:
+    if not summaries:
+        return
+    train, *others = summaries
+    if train.what != "train" or not train.is_complete:
+        return
+    for other in others:
+        missing = np.flatnonzero((other.pixels > 0) & (train.pixels == 0)).tolist()
+        names = _class_names(train, missing)
+        if names:
+            yield (
+                f"the {other.what} list has pixels of {names}, of which the training list has "
+                "none: they cannot be learnt, and pull the mean IoU down"
+            )
+
+
+def _one_class_everywhere(summaries: list[ListSummary]) -> Iterator[str]:
+    for summary in summaries:
+        share, number = summary.shares.max(), int(summary.shares.argmax())
+        if share > _DOMINANT:
+            name = _class_names(summary, [number]) or "unlabelled"
+            yield (
+                f"{share:.1%} of the pixels of the {summary.what} list are {name}: a model that "
+                "says so everywhere looks good; watch the mean IoU, not the accuracy"
+            )
+
+
+def _unusual_sizes(summaries: list[ListSummary]) -> Iterator[str]:
+    counts = Counter(size for summary in summaries for size in summary.sizes.values())
+    if len(counts) < 2:
+        return
+    (height, width), most = counts.most_common(1)[0]
+    files = [
+        f"{summary.dataset.names[index]} ({size[1]} x {size[0]})"
+        for summary in summaries
+        for index, size in summary.sizes.items()
+        if size != (height, width)
+    ]
+    yield f"{most} images are {width} x {height} pixels, but not {listing(files)}"
+
+
+def _files_in_two_places(summaries: list[ListSummary]) -> Iterator[str]:
+    names = [
+        list(map(os.path.normpath, summary.dataset.names)) for summary in summaries
+    ]
+    for number, summary in enumerate(summaries):
+        repeated = [n for n, count in Counter(names[number]).items() if count > 1]
+        if repeated:
+            yield f"more than once in the {summary.what} list: {listing(repeated)}"
+        for other in range(number):
+            both = sorted(set(names[number]) & set(names[other]))
+            if both:
+                first, second = summaries[other].what, summary.what
+                yield (
+                    f"both in the {first} and in the {second} list: {listing(both)}; scores on "
+                    f"images that were used to {_USES[first]} the model are too good"
+                )
+
+
+def _class_names(summary: ListSummary, numbers: list[int]) -> str:
+    names = summary.dataset.args.label_table.names
+    return ", ".join(names[number] for number in numbers if number < len(names))
+
+
+def listing(files: list[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(files) - _NAMED
+    return ", ".join(files[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -53,3 +53,22 @@ def test_stand_in_for_pkg_resources_tells_what_is_installed():
         "except pkg_resources.DistributionNotFound as e:\n    print('missing', e)\n"
     )
     assert result.stdout.strip() == "missing no-such-package"
+
+
+def test_cuda_libraries_of_wheels_are_loaded_for_cupy(tmp_path):
+    # Stand-ins: a package cupy, and any shared library under the name of NVIDIA's.
+    (tmp_path / "cupy").mkdir()
+    libraries = tmp_path / "nvidia" / "cuda_runtime" / "lib"
+    libraries.mkdir(parents=True)
+    (libraries / "libcudart.so.12").write_text("not a library")
+    code = (
+        "import ctypes, sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "loaded = []\n"
+        "def load(path, mode):\n    loaded.append(path)\n    raise OSError('not a library')\n"
+        "ctypes.CDLL = load\n"
+        "import chainer_compat\n"
+        "print(*loaded)\n"
+    )
+    result = run_python(code)
+    assert result.stdout.strip() == str(libraries / "libcudart.so.12")

@@ -85,7 +85,7 @@ class Patches:
             padded,
             strides=(c, y * dy, x * dx, y * sy, x * sx),
         )
-        result = threads.empty(patches.shape, image.dtype)
+        result = np.empty(patches.shape, image.dtype)
         result[...] = patches
         return result.reshape(-1, (bottom - top) * window.out[1])
 
@@ -103,7 +103,7 @@ def padded_strip(
 ) -> np.ndarray:
     """The input (C, rows, columns) that output rows [top, bottom) look at, with padding."""
     size = window.reach(0, bottom - top), window.reach(1, window.out[1])
-    padded = threads.zeros((len(image), *size), image.dtype)
+    padded = np.zeros((len(image), *size), image.dtype)
     origin = top * window.stride[0] - window.pad[0], -window.pad[1]
     inside, source = overlap(size, image.shape[1:], origin)
     padded[inside] = image[source]
@@ -168,7 +168,7 @@ def convolve(x, weight, bias, window: Window, out=None, finish=add_bias) -> np.n
     """
     matrix, patches = weight.reshape(len(weight), -1), Patches(window)
     if out is None:
-        out = threads.empty((len(x), len(weight), *window.out), x.dtype)
+        out = np.empty((len(x), len(weight), *window.out), x.dtype)
     out_w = window.out[1]
 
     def strip(task) -> None:
@@ -215,15 +215,15 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
     groups = [range(*part) for part in threads.cut(len(x), GROUPS)]
     # A few images are cut into blocks of maps, each with its own part of the gradients.
     blocks = threads.cut(channels, -(-TASKS // len(x)))
-    gx = threads.empty(x.shape, x.dtype) if needs.x else None
-    gw = threads.zeros((len(groups), *matrix.shape), x.dtype)
+    gx = np.empty(x.shape, x.dtype) if needs.x else None
+    gw = np.zeros((len(groups), *matrix.shape), x.dtype)
     gb = np.zeros((len(groups), matrix.shape[-2]), x.dtype)
 
     def group(task) -> None:
         g, (first, last) = task
         part = slice(first * taps, last * taps)
         weights, gw_part = matrix[..., part].swapaxes(-1, -2), gw[g, ..., part]
-        product = threads.empty(gw_part.shape, x.dtype)
+        product = np.empty(gw_part.shape, x.dtype)
         for n in groups[g]:
             if needs.x:
                 image_gradient = patches.image_gradient(gx[n, first:last])
@@ -253,7 +253,7 @@ class ImageGradient:
         self.pointwise = window.is_pointwise(gx.shape[1:])
         if not self.pointwise:
             reach = window.reach(0, window.out[0]), window.reach(1, window.out[1])
-            self.padded = threads.zeros((len(gx), *reach), gx.dtype)
+            self.padded = np.zeros((len(gx), *reach), gx.dtype)
 
     def add(self, matrix, out_gradient, top: int, bottom: int) -> None:
         out_w = self.window.out[1]
@@ -261,7 +261,7 @@ class ImageGradient:
             part = self.gx.reshape(len(self.gx), -1)[:, top * out_w : bottom * out_w]
             np.matmul(matrix, out_gradient, out=part)
             return
-        cols = threads.empty((len(matrix), (bottom - top) * out_w), self.gx.dtype)
+        cols = np.empty((len(matrix), (bottom - top) * out_w), self.gx.dtype)
         np.matmul(matrix, out_gradient, out=cols)
         _add_columns(self.padded, cols, self.window, top)
 

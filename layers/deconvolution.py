@@ -26,7 +26,7 @@ class PhasePatches(Patches):
 
     def outputs(self, cols: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Products (1, columns, M) of cols (columns, K) and weights (K, M)."""
-        phases = threads.empty((1, len(cols), weights.shape[1]), cols.dtype)
+        phases = np.empty((1, len(cols), weights.shape[1]), cols.dtype)
         np.matmul(cols, weights, out=phases[0])
         return phases
 
@@ -120,7 +120,7 @@ def deconvolve(x, weight, bias, form: Interleave) -> np.ndarray:
         for first, last in parts
     ]
     width, tile = patches.window.out[1], patches.tile
-    y = threads.empty((len(x), maps, *form.out), x.dtype)
+    y = np.empty((len(x), maps, *form.out), x.dtype)
 
     def strip(task) -> None:
         n, (top, bottom) = task
@@ -130,7 +130,7 @@ def deconvolve(x, weight, bias, form: Interleave) -> np.ndarray:
             phases = patches.outputs(cols, weights_of_part)
             phases = phases.reshape(tile, rows, width // tile, last - first, sy, sx)
             size = last - first, rows, sy, width // tile, tile, sx
-            canvas = threads.empty(size, x.dtype)
+            canvas = np.empty(size, x.dtype)
             _as_runs(canvas)[...] = _as_runs(phases).transpose(3, 1, 4, 2, 0, 5)
             canvas = canvas.reshape(last - first, rows * sy, width * sx)
             inside, target = overlap(canvas.shape[1:], form.out, form.origin(top))
@@ -156,13 +156,13 @@ def deconvolve_backward(x, weight, gy, form: Interleave, needs: Needs):
 
     def gradient(n: int, top: int, bottom: int) -> np.ndarray:
         rows = bottom - top
-        canvas = threads.empty((maps, rows * sy, width * sx), gy.dtype)
+        canvas = np.empty((maps, rows * sy, width * sx), gy.dtype)
         inside, source = overlap(canvas.shape[1:], form.out, form.origin(top))
         if canvas[inside].shape != canvas.shape:
             canvas.fill(0)
         canvas[inside] = gy[n][source]
         canvas = _as_runs(canvas.reshape(maps, rows, sy, width // tile, tile, sx))
-        phases = threads.empty((tile, rows, width // tile, maps, sy, sx), gy.dtype)
+        phases = np.empty((tile, rows, width // tile, maps, sy, sx), gy.dtype)
         _as_runs(phases)[...] = canvas.transpose(4, 1, 3, 0, 2, 5)
         return patches.output_gradients(phases.reshape(tile, -1, maps * sy * sx))
 

@@ -21,7 +21,7 @@ def _cut(length: int, item_bytes: int) -> list[slice]:
 
 def elu(x: np.ndarray) -> np.ndarray:
     """y = x where x > 0, expm1(x) elsewhere; any shape."""
-    y = threads.empty(x.shape, x.dtype)
+    y = np.empty(x.shape, x.dtype)
     source, target = x.ravel(), y.ravel()
     blocks = _cut(x.size, x.itemsize)
     zeros = _zeros_for(blocks, x.dtype)
@@ -40,8 +40,8 @@ def elu(x: np.ndarray) -> np.ndarray:
 def add_bias_and_elu(maps: np.ndarray, bias: np.ndarray) -> None:
     """Add bias (C,) to maps (C, pixels) and take ELU, in place."""
     maps += bias[:, None]
-    low = threads.empty(maps.shape, maps.dtype)
-    np.minimum(maps, threads.zeros(maps.shape[1:], maps.dtype), out=low)
+    low = np.empty(maps.shape, maps.dtype)
+    np.minimum(maps, np.zeros(maps.shape[1:], maps.dtype), out=low)
     _expm1(low)
     np.maximum(maps, low, out=maps)
 
@@ -52,7 +52,7 @@ def _expm1_by_numpy(x: np.ndarray) -> None:
 
 def _expm1_by_tanh(x: np.ndarray) -> None:
     """expm1(x) = 2 t / (1 - t) with t = tanh(x / 2), to the last bit but one."""
-    divisor = threads.empty(x.shape, x.dtype)
+    divisor = np.empty(x.shape, x.dtype)
     x *= 0.5
     np.tanh(x, out=x)
     np.subtract(1, x, out=divisor)
@@ -84,7 +84,7 @@ def _zeros_for(blocks: list[slice], dtype) -> np.ndarray:
 
 def elu_backward(y: np.ndarray, gy: np.ndarray) -> np.ndarray:
     """gx = gy where y > 0, gy * (y + 1) elsewhere; any shape."""
-    gx = threads.empty(y.shape, y.dtype)
+    gx = np.empty(y.shape, y.dtype)
     output, gradient, result = y.ravel(), gy.ravel(), gx.ravel()
     blocks = _cut(y.size, y.itemsize)
     zeros = _zeros_for(blocks, y.dtype)
@@ -101,7 +101,7 @@ def elu_backward(y: np.ndarray, gy: np.ndarray) -> np.ndarray:
 
 def add(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """x + y, of the same shape."""
-    result = threads.empty(x.shape, x.dtype)
+    result = np.empty(x.shape, x.dtype)
     left, right, total = x.ravel(), y.ravel(), result.ravel()
 
     def block(part: slice) -> None:
@@ -115,7 +115,7 @@ def concatenate(arrays: list[np.ndarray]) -> np.ndarray:
     """Concatenate arrays (N, C, ...) along axis 1."""
     edges = np.cumsum([0] + [a.shape[1] for a in arrays])
     n, _, *size = arrays[0].shape
-    y = threads.empty((n, int(edges[-1]), *size), arrays[0].dtype)
+    y = np.empty((n, int(edges[-1]), *size), arrays[0].dtype)
 
     def copy(task) -> None:
         n, i = task
@@ -140,7 +140,7 @@ def softmax_cross_entropy(
         (loss, gx); loss is a float, gx (N, C, H, W) or ``None``.
     """
     scores, labels = x.reshape(*x.shape[:2], -1), t.reshape(len(t), -1)
-    gx = threads.empty(x.shape, x.dtype) if gradient else None
+    gx = np.empty(x.shape, x.dtype) if gradient else None
     blocks = _pixel_blocks(x)
     losses = np.zeros(len(blocks))
 
@@ -156,7 +156,7 @@ def softmax_cross_entropy(
         if gradient:
             probability = gx[n].reshape(len(score), -1)[:, pixels]
         else:
-            probability = threads.empty(score.shape, x.dtype)
+            probability = np.empty(score.shape, x.dtype)
         np.subtract(score, largest, out=probability)
         np.exp(probability, out=probability)
         total = np.add.reduce(probability, axis=0)

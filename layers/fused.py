@@ -12,7 +12,7 @@ import numpy as np
 from chainer.utils import conv, conv_nd
 
 import layers.functions as F
-from layers import convolution, elementwise, threads
+from layers import convolution, elementwise
 
 
 def convolve_elu(x, *convolutions) -> chainer.Variable:
@@ -68,7 +68,7 @@ class _ConvolutionsELU(chainer.FunctionNode):
         x, weights, biases = inputs[0], inputs[1::2], inputs[2::2]
         edges = np.cumsum([0, *map(len, weights)])
         size = len(x), int(edges[-1]), *self._windows[0].out
-        y = threads.empty(size, x.dtype)
+        y = np.empty(size, x.dtype)
         for i, window in enumerate(self._windows):
             part = y[:, edges[i] : edges[i + 1]]
             convolution.convolve(

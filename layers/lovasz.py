@@ -34,7 +34,7 @@ class _LovaszSoftmax(chainer.FunctionNode):
         """The loss and its gradient."""
         xp = chainer.backend.get_array_module(x)
         scores, labels = x.reshape(*x.shape[:2], -1), t.reshape(len(t), -1)
-        gx = _empty_like(scores)
+        gx = xp.empty_like(scores)
         losses = xp.empty(len(x), x.dtype)
         pixels = (labels != self._ignore_label).sum(axis=1)
         shares = (pixels / xp.maximum(pixels.sum(), 1)).astype(x.dtype)
@@ -59,13 +59,6 @@ class _LovaszSoftmax(chainer.FunctionNode):
         return chainer.Variable(gx, requires_grad=False), None
 
 
-def _empty_like(array):
-    """Like ``empty_like``; on the CPU, of memory in use, as new memory costs page faults."""
-    if isinstance(array, np.ndarray):
-        return threads.empty(array.shape, array.dtype)
-    return cuda.cupy.empty_like(array)
-
-
 def _loss_of_image(scores, labels, valid, share, gradient):
     """Loss of one image times its share; its gradient goes into ``gradient``.
 
@@ -75,7 +68,7 @@ def _loss_of_image(scores, labels, valid, share, gradient):
         valid: bool (P,), whether a pixel counts.
     """
     xp, n_class = chainer.backend.get_array_module(scores), len(scores)
-    probability = _empty_like(scores)
+    probability = xp.empty_like(scores)
     xp.subtract(scores, scores.max(axis=0), out=probability)
     xp.exp(probability, out=probability)
     probability /= probability.sum(axis=0)

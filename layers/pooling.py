@@ -74,8 +74,8 @@ def max_pool(x: np.ndarray, pool: Pool, places: bool):
         (y, place); place is uint8 (N, C, *out), row * width + column in the window of the
         first maximum, row by row, as in Chainer; or ``None``.
     """
-    y = threads.empty((*x.shape[:2], *pool.out), x.dtype)
-    place = threads.empty(y.shape, np.uint8) if places else None
+    y = np.empty((*x.shape[:2], *pool.out), x.dtype)
+    place = np.empty(y.shape, np.uint8) if places else None
 
     def block(task) -> None:
         # Maxima slide over the columns, then the rows, all of them: on one long run of items
@@ -101,8 +101,7 @@ def max_pool(x: np.ndarray, pool: Pool, places: bool):
 
 def _canvas(x: np.ndarray, pool: Pool) -> np.ndarray:
     """x with its padding, -inf."""
-    canvas = threads.empty((len(x), *pool.canvas_size()), x.dtype)
-    canvas.fill(-np.inf)
+    canvas = np.full((len(x), *pool.canvas_size()), -np.inf, x.dtype)
     inside, source = pool.inside()
     canvas[inside] = x[source]
     return canvas
@@ -110,8 +109,8 @@ def _canvas(x: np.ndarray, pool: Pool) -> np.ndarray:
 
 def _tall(x: np.ndarray, pool: Pool) -> np.ndarray:
     """Maxima over the rows of each window of maps x (C, H, W): (C, out_h, canvas columns)."""
-    tall = threads.empty((len(x), pool.out[0], pool.canvas_size()[1]), x.dtype)
-    tall.fill(-np.inf)
+    size = len(x), pool.out[0], pool.canvas_size()[1]
+    tall = np.full(size, -np.inf, x.dtype)
     inside, source = pool.inside()
     for k in range(pool.ksize[0]):
         rows = pool.slices(0, pool.out[0], k)
@@ -126,7 +125,7 @@ def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
 
     The last items of a map reach into the next map; no window begins there.
     """
-    result = threads.empty(array.shape, array.dtype)
+    result = np.empty_like(array)
     run, total = array.ravel(), result.ravel()
     total[...] = run
     for k in range(step, count * step, step):
@@ -137,11 +136,10 @@ def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
 
 def _first_row(canvas, tall_at_all, pool: Pool) -> np.ndarray:
     """The first row of each window that has its column's maximum; uint8."""
-    row = threads.zeros(canvas.shape, np.uint8)
+    row = np.zeros(canvas.shape, np.uint8)
     run, tall, rows = canvas.ravel(), tall_at_all.ravel(), row.ravel()
     # The number of the first row is how many rows before it are all smaller.
-    smaller = threads.empty(run.shape, bool)
-    smaller.fill(True)
+    smaller = np.ones(run.shape, bool)
     for k in range(pool.ksize[0] - 1):
         shift = k * canvas.shape[2]
         part = smaller[: run.size - shift]
@@ -153,8 +151,7 @@ def _first_row(canvas, tall_at_all, pool: Pool) -> np.ndarray:
 def _first_place(tall, largest, row, pool: Pool) -> np.ndarray:
     """The smallest row * width + column among the maxima of each window; uint8."""
     row *= np.uint8(pool.ksize[1])
-    place = threads.empty(tall.shape, np.uint8)
-    place.fill(255)
+    place = np.full(tall.shape, 255, np.uint8)
     found, run, rows, maxima = (a.ravel() for a in (place, tall, row, largest))
     for k in range(pool.ksize[1]):
         part = found[: run.size - k]
@@ -175,16 +172,16 @@ def _every_stride(array: np.ndarray, pool: Pool, axis: int) -> np.ndarray:
 
 def max_pool_backward(place: np.ndarray, gy: np.ndarray, pool: Pool) -> np.ndarray:
     """Route gy (N, C, *out) to the places that ``max_pool`` found."""
-    gx = threads.empty((*gy.shape[:2], *pool.size), gy.dtype)
+    gx = np.empty((*gy.shape[:2], *pool.size), gy.dtype)
     (sy, sx), width = pool.stride, pool.phase_size()[1]
 
     def block(task) -> None:
         # Each phase of the input's rows and columns is as large as the output and a margin:
         # a place in the window is a shift of the whole, one long run of items.
         source, where = _with_margin(gy[task], pool), _with_margin(place[task], pool)
-        phases = threads.zeros((sy, sx, source.size), gy.dtype)
-        mask = threads.empty(source.shape, bool)
-        part = threads.empty(source.shape, gy.dtype)
+        phases = np.zeros((sy, sx, source.size), gy.dtype)
+        mask = np.empty(source.shape, bool)
+        part = np.empty(source.shape, gy.dtype)
         for i in range(pool.ksize[0]):
             for j in range(pool.ksize[1]):
                 np.equal(where, np.uint8(i * pool.ksize[1] + j), out=mask)
@@ -201,7 +198,7 @@ def max_pool_backward(place: np.ndarray, gy: np.ndarray, pool: Pool) -> np.ndarr
 
 def _with_margin(array: np.ndarray, pool: Pool) -> np.ndarray:
     """A copy in the size of a phase, 0 in the margin."""
-    result = threads.zeros((len(array), *pool.phase_size()), array.dtype)
+    result = np.zeros((len(array), *pool.phase_size()), array.dtype)
     result[:, : pool.out[0], : pool.out[1]] = array
     return result
 

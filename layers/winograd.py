@@ -94,14 +94,14 @@ class Patches(convolution.Patches):
             points,
             strides=(p, c, y, y, x),
         )
-        result = threads.empty(patches.shape, image.dtype)
+        result = np.empty(patches.shape, image.dtype)
         result[...] = patches
         return result.reshape(POINTS, -1, rows * self.tiles)
 
     def outputs(self, cols: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Outputs (3, columns, M) of cols (6, columns, K) and weights (6, K, M)."""
         size = POINTS, cols.shape[1], weights.shape[2]
-        products = threads.empty(size, cols.dtype)
+        products = np.empty(size, cols.dtype)
         np.matmul(cols, weights, out=products)
         return _transform(A, products)
 
@@ -127,11 +127,11 @@ class ImageGradient(convolution.ImageGradient):
     def add(self, weights, out_gradient, top: int, bottom: int) -> None:
         kernel, rows = self.window.kernel[0], bottom - top
         size = POINTS, weights.shape[1], rows * self.tiles
-        cols = threads.empty(size, self.gx.dtype)
+        cols = np.empty(size, self.gx.dtype)
         np.matmul(weights, out_gradient, out=cols)
         cols = cols.reshape(POINTS, len(self.gx), kernel, rows, self.tiles)
         shape = POINTS, len(self.gx), rows + kernel - 1, self.tiles
-        points = threads.zeros(shape, self.gx.dtype)
+        points = np.zeros(shape, self.gx.dtype)
         for i in range(kernel):
             points[:, :, i : i + rows] += cols[:, :, i]
         tiles = _tiles(self.padded[:, top : top + shape[2]], self.tiles)
@@ -149,7 +149,7 @@ def _tiles(padded: np.ndarray, tiles: int) -> np.ndarray:
 def _transform(matrix: np.ndarray, array: np.ndarray) -> np.ndarray:
     """Multiply along the first axis. A product: as fast as additions by hand."""
     size = len(matrix), *array.shape[1:]
-    result = threads.empty(size, array.dtype)
+    result = np.empty(size, array.dtype)
     flat = np.ascontiguousarray(array).reshape(len(array), -1)
     np.matmul(matrix.astype(array.dtype), flat, out=result.reshape(len(matrix), -1))
     return result

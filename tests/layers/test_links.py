@@ -450,18 +450,6 @@ def test_error_in_a_task_is_raised_after_all_workers_have_stopped(monkeypatch):
         threads.parallel(task, range(20))
 
 
-def test_memory_of_a_dead_array_is_used_again():
-    first = threads.empty((1000, 1000), np.float32)
-    view = first[5:]
-    address = first.ctypes.data
-    del first
-    second = threads.empty((1000, 1000), np.float32)
-    assert second.ctypes.data != address  # the view is alive
-    del view
-    third = threads.empty((1000, 1000), np.float32)
-    assert third.ctypes.data == address
-
-
 @pytest.mark.skipif(not hasattr(threads.os, "fork"), reason="needs fork")
 def test_layers_run_in_a_forked_process():
     F.elu(random((2, 3, 4, 5)))

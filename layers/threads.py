@@ -34,17 +34,25 @@ class _Workers:
     """A thread pool that starts when it is first needed."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._blas: list | None = None
+        self._thread = threading.local()  # .in_task: whether this thread runs a task
         self.count = worker_count()
 
     def run(self, task: Callable, items: Iterable) -> None:
+        if getattr(self._thread, "in_task", False):
+            # The workers it would wait for are all waiting for it.
+            raise RuntimeError("a task of parallel() must not call parallel() itself")
         queue = iter(list(items))  # next() on a list iterator is atomic
 
         def work() -> None:
-            for item in queue:
-                task(item)
+            self._thread.in_task = True
+            try:
+                for item in queue:
+                    task(item)
+            finally:
+                self._thread.in_task = False
 
         # One layer at a time: a second caller would compete for the same cores.
         with self._lock, self._one_blas_thread():
@@ -90,6 +98,7 @@ def parallel(task: Callable, items: Iterable) -> None:
         items: The parts of the work; they must not depend on the number of workers.
 
     Raises:
+        RuntimeError: called from within a task.
         Exception: the first that a task raised, after all workers have stopped.
     """
     _workers.run(task, items)

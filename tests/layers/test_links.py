@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import chainer_compat
 
@@ -448,6 +449,22 @@ def test_error_in_a_task_is_raised_after_all_workers_have_stopped(monkeypatch):
 
     with pytest.raises(ValueError, match="seven"):
         threads.parallel(task, range(20))
+
+
+def test_a_task_that_starts_tasks_is_an_error_and_no_deadlock(monkeypatch):
+    monkeypatch.setattr(threads._workers, "count", 2)
+    monkeypatch.setattr(threads._workers, "_pool", None)
+    both = threading.Barrier(2)  # both workers, this thread and the pool's, run a task
+
+    def task(i):
+        both.wait(timeout=30)
+        with pytest.raises(RuntimeError, match="must not call parallel"):
+            threads.parallel(print, [i])
+
+    threads.parallel(task, range(2))
+    done = []
+    threads.parallel(done.append, range(3))  # the workers are free again
+    assert sorted(done) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(threads.os, "fork"), reason="needs fork")

@@ -1,5 +1,7 @@
 """Global and local contrast normalisation of an image, before the network sees it."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from files.opencv import cv2
@@ -29,7 +31,7 @@ class ImageNormalizer:
         # Rounding leaves a constant channel of float32 values a deviation of about 1e-7 of them.
         constant = deviation <= 1e-6 * np.abs(mean)
         gain = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
-        # In place: a photo of 80 megapixels would take 4 GB of float64 in between.
+        # In place: out of place, a photo of 80 megapixels would take 4 GB as float64 in between.
         image -= mean
         image *= gain
         return image
@@ -49,6 +51,16 @@ class ImageNormalizer:
         """
         channels = [_lcn_channel(channel) for channel in np.moveaxis(image, 2, 0)]
         return np.stack(channels, axis=2)
+
+
+def make_normalizer(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The function for a value of the ``normalizer`` key: uint8 (H, W, C) -> float32 (H, W, C)."""
+    normalizer = ImageNormalizer()
+    return {
+        "GCN": normalizer.GCN,
+        "LCN": normalizer.LCN,
+        "none": lambda image: np.divide(image, 255, dtype=np.float32),
+    }[name]
 
 
 def _lcn_channel(channel: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Prepares images and labels for the network, batch by batch: the chapter's loader.
 
-train.py and predict.py make a DatasetPreProcessor of each list of images and give it to one of
-Chainer's iterators. Whatever is random depends on (seed, epoch, position in the epoch) alone,
-so neither threads nor the choice of iterator change a result.
+train.py and predict.py make a DatasetPreProcessor of each list of images; train.py gives it to
+one of Chainer's iterators. All random numbers depend on the seed, the epoch, and the image's
+position in the epoch alone, so neither threads nor the choice of iterator change a result.
 """
 
 import os
@@ -15,10 +15,12 @@ import chainer
 import numpy as np
 
 from dataset import augmentation
-from dataset.epoch_order import EpochOrder, padded_size, random_generator
+from dataset.batches import stack_examples
+from dataset.epoch_order import Draw, EpochOrder, random_generator
 from dataset.image_reader import label_path, read_image, read_label, read_pointer_file
+from dataset.pair_cache import PairCache
 from files.errors import UserError
-from image_normalizer import ImageNormalizer
+from image_normalizer import make_normalizer
 
 _CENTRE = (0.5, 0.5)
 
@@ -41,9 +43,11 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         self.args = args
         self.names = read_pointer_file(args.image_pointer_path, args.image_pointer_key)
         self._multiple = chainer.global_config.user_multiple
-        self._slots = padded_size(len(self.names), args.training_params.batch_size)
+        self._order = EpochOrder(
+            len(self.names), args.training_params.batch_size, args.seed
+        )
         self.normalize = make_normalizer(args.normalizer)
-        self._cache = _ImageCache(args.cache_size * 2**20)
+        self._cache = PairCache(args.cache_size * 2**20)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,8 +56,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """One image and its label.
 
         Args:
-            i: number of the image, or a number out of an EpochOrder, which tells the epoch and
-                position of the draw as well; None is returned for its PADDING.
+            i: place of the image in the list, or a number of an EpochOrder, which tells the epoch
+                and the position as well; for its PADDING, None is returned.
 
         Returns:
             tuple: image float32 (C, H, W); label int32 (H, W), values in [-1, n_class).
@@ -63,22 +67,13 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """
         if i == EpochOrder.PADDING:
             return None
-        draw, index = divmod(int(i), len(self))
-        # A plain number counts as a draw of epoch 0 at its place in the list, all of them as
-        # one batch: load_data() may be given any of them together.
-        epoch, position = divmod(draw, self._slots) if draw else (0, index)
-        batch = position // self.args.training_params.batch_size if draw else 0
+        draw = self._order.draw(i)
         if self.args.train:
-            image, label = self.scaled_pair(index)
-            scale = self._batch_scale(epoch, batch)
-            rng = random_generator(self.args.seed, epoch, position)
-            image, label = self._vary(image, label, index, scale, rng)
+            image, label = self._vary(*self.scaled_pair(draw.index), draw)
         else:
-            image, label = self.plain_pair(index)
-        image = self.normalize(image)
-        return np.ascontiguousarray(image.transpose(2, 0, 1)), label.astype(
-            np.int32, order="C"
-        )
+            image, label = self.plain_pair(draw.index)
+        image = self.normalize(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
+        return np.ascontiguousarray(image), label.astype(np.int32, order="C")
 
     def load_data(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """A batch: images float32 (N, C, H, W), labels int32 (N, H, W).
@@ -93,7 +88,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     def file_names(self, numbers: Iterable[int]) -> list[str]:
         """The image file names that belong to numbers as get_example() takes them."""
-        return [self.names[i % len(self)] for i in numbers if i != EpochOrder.PADDING]
+        draws = (self._order.draw(i) for i in numbers if i != EpochOrder.PADDING)
+        return [self.names[draw.index] for draw in draws]
 
     def scaled_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and label scaled by image_scale, before any augmentation.
@@ -106,9 +102,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """
         pair = self._cache.get(index)
         if pair is None:
-            pair = augmentation.resize_pair(
-                *self.full_pair(index), self.args.image_scale
-            )
+            scale = self.args.image_scale
+            pair = augmentation.resize_pair(*self.full_pair(index), scale)
             self._refuse_too_small(index, pair[1].shape)
             self._cache.put(index, pair)
         return pair
@@ -119,20 +114,15 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         Raises:
             UserError: as get_example().
         """
-        path = self.path(index)
+        path, table = self.path(index), self.args.label_table
         image = read_image(path, self.args.in_ch)
-        return image, read_label(
-            label_path(path), self.args.label_table, image.shape[:2]
-        )
+        return image, read_label(label_path(path), table, image.shape[:2])
 
     def plain_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and label scaled and cropped at the centre, neither augmented nor normalised.
 
         Returns:
             tuple: uint8 (H, W, C), int16 (H, W); both sides multiples of user_multiple.
-
-        Raises:
-            UserError: as get_example().
         """
         image, label = self.scaled_pair(index)
         return augmentation.crop_to_multiple(image, label, self._multiple, _CENTRE)
@@ -159,44 +149,32 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """Path of an image file."""
         return os.path.join(self.args.image_dir_path, self.names[index])
 
-    def _vary(self, image, label, index: int, scale: float, rng: np.random.Generator):
-        """Scale and crop, and augment."""
-        params = self.args.aug_params.params
-        augment = self.args.aug_params.do_augment
+    def _vary(self, image: np.ndarray, label: np.ndarray, draw: Draw):
+        """Scale by the batch's factor, crop at random, and augment."""
+        rng = random_generator(self.args.seed, draw.epoch, draw.position)
+        scale = self._batch_scale(draw)
         if scale != 1:
             image, label = augmentation.resize_pair(image, label, scale)
-            self._refuse_too_small(index, label.shape, "augmentation_params.scale")
+            self._refuse_too_small(draw.index, label.shape, "augmentation_params.scale")
         image, label = augmentation.crop_to_multiple(
             image, label, self._multiple, rng.random(2)
         )
-        if augment and params.zoom != [1, 1]:
-            factor = rng.uniform(*params.zoom)
-            image, label = augmentation.zoom(image, label, factor, rng)
-        if augment and params.do_flip:
-            image, label = augmentation.flip(image, label, params.flips, rng)
-        if augment and params.change_brightness:
-            image = augmentation.change_brightness(image, rng)
-        if augment and params.change_contrast:
-            image = augmentation.change_contrast(image, rng)
-        if augment and (params.color_gain != [1, 1] or params.color_offset):
-            image = augmentation.jitter_colors(
-                image, params.color_gain, params.color_offset, rng
-            )
+        if self.args.aug_params.do_augment:
+            params = self.args.aug_params.params
+            image, label = augmentation.augment(image, label, params, rng)
         return image, label
 
     @property
     def _scales(self) -> list[float]:
         """The factors by which a batch may be scaled, beside 1."""
-        params = self.args.aug_params
-        return (
-            params.params.scale if params.do_augment and params.params.do_scale else []
-        )
+        aug = self.args.aug_params
+        return aug.params.scale if aug.do_augment and aug.params.do_scale else []
 
-    def _batch_scale(self, epoch: int, batch: int) -> float:
+    def _batch_scale(self, draw: Draw) -> float:
         """One scale for all images of a batch: in half of the batches, one out of the list."""
         if not self._scales:
             return 1.0
-        rng = random_generator(self.args.seed, epoch, batch, 1)
+        rng = random_generator(self.args.seed, draw.epoch, draw.batch, 1)
         return 1.0 if rng.integers(0, 2) else float(rng.choice(self._scales))
 
     def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
@@ -217,73 +195,3 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
                 f"{self.path(index)}: scaled to {size[1]} x {size[0]} pixels, the "
                 f"image is smaller than user_multiple ({self._multiple}); make {key} larger"
             )
-
-
-def make_normalizer(name: str):
-    """The function for a value of the ``normalizer`` key: (H, W, C) -> float32 (H, W, C)."""
-    normalizer = ImageNormalizer()
-    return {
-        "GCN": normalizer.GCN,
-        "LCN": normalizer.LCN,
-        "none": lambda image: np.divide(image, 255, dtype=np.float32),
-    }[name]
-
-
-class _ImageCache:
-    """Keeps pairs until a number of bytes is reached; later ones are read again each time."""
-
-    def __init__(self, max_bytes: int):
-        self._free = max_bytes
-        self._pairs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-
-    def get(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
-        return self._pairs.get(index)
-
-    def put(self, index: int, pair: tuple[np.ndarray, np.ndarray]) -> None:
-        size = sum(array.nbytes for array in pair)
-        if size <= self._free and self._pairs.setdefault(index, pair) is pair:
-            self._free -= size
-
-
-def stack_examples(examples: list) -> tuple[np.ndarray, np.ndarray]:
-    """Make a batch of examples: float32 (N, C, H, W), int32 (N, H, W); None is left out.
-
-    Raises:
-        UserError: the images are not all of one size.
-    """
-    return chainer.dataset.concat_examples(whole_examples(examples))
-
-
-def whole_examples(examples: list) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The examples that are not None.
-
-    Raises:
-        UserError: the images are not all of one size.
-    """
-    examples = [example for example in examples if example is not None]
-    sizes = {label.shape for _, label in examples}
-    if len(sizes) > 1:
-        (h1, w1), (h2, w2) = sorted(sizes)[:2]
-        raise UserError(
-            f"images of different sizes in one batch ({w1} x {h1} and {w2} x {h2} pixels after "
-            "scaling and cropping); bring them to one size, or set training_params.batch_size: 1"
-        )
-    return examples
-
-
-@chainer.dataset.converter()
-def to_batch(examples: list, device: chainer.backend.Device):
-    """Chainer's converter for a list of examples: stack_examples(), sent to the device.
-
-    Where there is none, as in a process's share of a short batch, an image without labels
-    stands in: its loss and all gradients are 0.
-    """
-    return device.send(stack_examples(whole_examples(examples) or [unlabelled()]))
-
-
-def unlabelled() -> tuple[np.ndarray, np.ndarray]:
-    """The smallest example, black and without a label."""
-    side = chainer.global_config.user_multiple
-    channels = chainer.global_config.user_train_args.in_ch
-    image = np.zeros((channels, side, side), np.float32)
-    return image, np.full((side, side), -1, np.int32)

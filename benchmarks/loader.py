@@ -11,11 +11,12 @@ import chainer
 import numpy as np
 
 from config import load_config
+from dataset.batches import to_batch
 from dataset.demo_data import make_demo_data
 from dataset.epoch_order import EpochOrder
 from fcn_squeeze import FCN
 from files.opencv import cv2
-from mini_batch_loader import DatasetPreProcessor, to_batch
+from mini_batch_loader import DatasetPreProcessor
 from train import make_iterator
 
 # Images of the data set, all training images; and how often it is gone through.

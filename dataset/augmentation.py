@@ -1,7 +1,9 @@
-"""Geometry and augmentation of a pair of image and label; whatever moves one moves the other.
+"""Scales, crops and augments a pair of image and label; mini_batch_loader.py calls it.
 
-Images are uint8 (H, W, C), labels int16 (H, W). mini_batch_loader.py puts them in order.
+Images are uint8 (H, W, C), labels int16 (H, W). Both always go through the same geometry.
 """
+
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -12,23 +14,24 @@ _CONTRAST = (0.2, 1.8)
 
 
 def resize_pair(image: np.ndarray, label: np.ndarray, scale: float):
-    """Scale a pair, rounding the size down; labels take the nearest pixel, so no class is made up.
+    """Scale a pair, rounding the size down; labels take the nearest pixel, never a mean of classes.
 
     Returns:
-        tuple: image uint8 (int(H scale), int(W scale), C) and label int16 of the same size.
+        tuple: image uint8 (int(H scale), int(W scale), C) and label int16 of the same size; at
+        least one pixel.
     """
     height, width = scaled_size(label.shape, scale)
-    if (height, width) == label.shape or not height or not width:
-        return image[:height, :width], label[:height, :width]
+    if (height, width) == label.shape:
+        return image, label
     # INTER_NEAREST takes the upper left pixel, half a pixel off the image's centre.
     classes = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return resize_image(image, height, width), classes
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """(H, W) times a scale, rounded down."""
+    """(H, W) times a scale, rounded down, but at least 1."""
     height, width = size
-    return int(height * scale), int(width * scale)
+    return max(1, int(height * scale)), max(1, int(width * scale))
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -57,11 +60,39 @@ def crop_to_multiple(image: np.ndarray, label: np.ndarray, multiple: int, where)
     return image[window], label[window]
 
 
+def augment(
+    image: np.ndarray,
+    label: np.ndarray,
+    params: SimpleNamespace,
+    rng: np.random.Generator,
+):
+    """All augmentation of one pair that keeps its size; the loader has scaled and cropped it.
+
+    Args:
+        params: ``augmentation_params`` of the configuration.
+        rng: takes as many numbers as the steps that are switched on need.
+
+    Returns:
+        tuple: image uint8 (H, W, C) and label int16 (H, W), the sizes they came with.
+    """
+    if params.zoom != [1, 1]:
+        image, label = zoom(image, label, rng.uniform(*params.zoom), rng)
+    if params.do_flip:
+        image, label = flip(image, label, params.flips, rng)
+    if params.change_brightness:
+        image = change_brightness(image, rng)
+    if params.change_contrast:
+        image = change_contrast(image, rng)
+    if params.color_gain != [1, 1] or params.color_offset:
+        image = jitter_colors(image, params.color_gain, params.color_offset, rng)
+    return image, label
+
+
 def zoom(image: np.ndarray, label: np.ndarray, factor: float, rng: np.random.Generator):
     """Scale a pair, then cut a window of the size it had out of it, at random.
 
-    Where it has become too small it is filled up, the image with its mirror image, the label
-    with -1 (unlabelled): what is mirrored is no street.
+    Where it has become too small it is padded, the image with its mirror image, the label with
+    -1 (unlabelled), so that nothing is learnt from mirrored pixels.
 
     Returns:
         tuple: image uint8 (H, W, C) and label int16 (H, W), the sizes they came with.
@@ -138,8 +169,8 @@ def jitter_colors(
 ) -> np.ndarray:
     """Give each channel a light of its own: times a gain, plus an offset; uint8, clipped.
 
-    GCN, which divides each channel by its deviation, undoes it but for what is clipped: as in
-    an overexposed photo, whatever is bright (or dark) becomes one.
+    GCN brings each channel to mean 0 and deviation 1, which undoes the gain and the offset. What
+    remains is what was clipped: as in an overexposed photo, bright pixels all become 255.
 
     Args:
         gain: the range of the factors.
@@ -148,7 +179,8 @@ def jitter_colors(
     channels = image.shape[2]
     gains = rng.uniform(*gain, channels).astype(np.float32)
     offsets = rng.uniform(-offset, offset, channels).astype(np.float32)
-    # Of each grey level instead of each pixel: a tenth of the time.
+    # Computed once for each of the 256 grey levels, then looked up: a tenth of the time.
+    # (256, C) -> (1, 256, C), OpenCV's table.
     levels = np.arange(256, dtype=np.float32)[:, None] * gains + offsets
     levels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     jittered = cv2.LUT(np.ascontiguousarray(image), levels.reshape(1, 256, channels))

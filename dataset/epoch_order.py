@@ -1,9 +1,27 @@
 """Decides which image is drawn when; train.py gives it to Chainer's iterators."""
 
+from typing import NamedTuple
+
 import chainer_compat
 
 import chainer
 import numpy as np
+
+
+class Draw(NamedTuple):
+    """One image of an epoch.
+
+    Attributes:
+        epoch (int): counted from 1; 0 for an image that is asked for outside of any epoch.
+        batch (int): number of its batch in the epoch, counted from 0.
+        position (int): its place in the order of the epoch, counted from 0.
+        index (int): its place in the list.
+    """
+
+    epoch: int
+    batch: int
+    position: int
+    index: int
 
 
 class EpochOrder:
@@ -11,8 +29,11 @@ class EpochOrder:
 
     Chainer's iterators fill the last batch of an epoch up with images of the next. Here the
     order is padded to whole batches instead; the dataset answers PADDING with None, which
-    stack_examples() drops. The number of an image also says in which epoch and at which
-    position it is drawn, so that its augmentation needs no state that could be lost.
+    stack_examples() drops.
+
+    A number in the order is (epoch * slots + position) * size + index, where slots is size
+    rounded up to whole batches. So it tells the dataset which random numbers the augmentation
+    takes: there is no state that a snapshot would have to hold. draw() unpacks it.
 
     Several processes each draw a share of every batch, and all make as many iterations.
 
@@ -34,26 +55,39 @@ class EpochOrder:
         self, size: int, batch_size: int, seed: int, rank: int = 0, processes: int = 1
     ):
         self.size = size
-        self.batch_size = batch_size
+        # A batch beyond the list would be padding, for which memory is taken, too.
+        self.batch_size = min(batch_size, size)
         self.seed = seed
-        self.share = -(-batch_size // processes)
-        self.slots = padded_size(size, batch_size)
-        self.batches = self.slots // batch_size
+        self.share = -(-self.batch_size // processes)
+        self.batches = -(-size // self.batch_size)
+        self.slots = self.batches * self.batch_size
         self._rank = rank
         self._processes = processes
 
     def __call__(self, current_order: np.ndarray, current_position: int) -> np.ndarray:
         """The order of the epoch after the one in current_order (Chainer asks with 0, 1, 2...)."""
-        epoch = max(int(current_order.max()), 0) // self.size // self.slots
-        return self.order(epoch + 1)
+        return self.order(self.draw(max(current_order.max(), 0)).epoch + 1)
+
+    def draw(self, number: int) -> Draw:
+        """What a number of the order means.
+
+        Plain numbers, 0 to size - 1, are all in batch 0 of epoch 0, each at its place in the
+        list: load_data() may be given any of them together.
+        """
+        place, index = divmod(int(number), self.size)
+        if place == 0:
+            return Draw(0, 0, index, index)
+        epoch, position = divmod(place, self.slots)
+        return Draw(epoch, position // self.batch_size, position, index)
 
     def order(self, epoch: int) -> np.ndarray:
         """int64 (batches * share,): the numbers of an epoch, counted from 1, for this process."""
         images = random_generator(self.seed, epoch).permutation(self.size)
-        draws = epoch * self.slots + np.arange(self.size, dtype=np.int64)
+        places = epoch * self.slots + np.arange(self.size, dtype=np.int64)
         order = np.full(self.slots, self.PADDING, np.int64)
-        order[: self.size] = draws * self.size + images
-        # Of each batch, process r takes the images r, r + n, ...
+        order[: self.size] = places * self.size + images
+        # (batches, batch_size) -> (batches, share * processes). Of each batch, process r of n
+        # takes the images r, r + n, r + 2n, ...
         missing = self.share * self._processes - self.batch_size
         batches = np.pad(
             order.reshape(self.batches, self.batch_size),
@@ -70,7 +104,8 @@ class EpochOrder:
     def place(self, iterator: chainer.dataset.Iterator, iteration: int) -> None:
         """Bring an iterator to where it stands after so many iterations.
 
-        So that a snapshot holds nothing that depends on the number of processes.
+        Snapshots store the iteration alone, as an iterator's own state would depend on the
+        number of processes.
         """
         epoch, batch = divmod(iteration, self.batches)
         epoch_before, batch_before = divmod(iteration - 1, self.batches)
@@ -94,11 +129,6 @@ class EpochOrder:
         iterator.serialize(deserializer)
 
 
-def padded_size(size: int, batch_size: int) -> int:
-    """The smallest multiple of batch_size that is not below size."""
-    return -(-size // batch_size) * batch_size
-
-
 def random_generator(seed: int, *key: int) -> np.random.Generator:
-    """The random numbers of a thing, such as (epoch,) or (epoch, position), under a seed."""
+    """Random numbers that depend on a seed and a key, such as (epoch,) or (epoch, position)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -11,7 +11,7 @@ from chainer.backends import cuda
 
 from dataset.augmentation import resize_image
 from files.opencv import cv2
-from mini_batch_loader import make_normalizer
+from image_normalizer import make_normalizer
 
 # A network input above this many pixels goes through the network in tiles: its maps take 100
 # to 3000 bytes a pixel. Of a tile, the margin is thrown away: no score looks further, so the

@@ -6,12 +6,10 @@ import chainer
 import numpy as np
 import pytest
 from conftest import SmallData, write_picture
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dataset.epoch_order import EpochOrder
 from files.errors import UserError
-from mini_batch_loader import DatasetPreProcessor, stack_examples
+from mini_batch_loader import DatasetPreProcessor
 
 ALL_AUGMENTATION = {"do_augment": True}
 
@@ -270,49 +268,3 @@ class TestCache:
         (small_data.images / "train_0.png").unlink()
         with pytest.raises(UserError, match="train_0.png"):
             loader.get_example(0)
-
-
-class TestEpochOrder:
-    @given(
-        st.integers(1, 40), st.integers(1, 12), st.integers(0, 5), st.integers(1, 50)
-    )
-    def test_every_image_once_an_epoch_and_only_the_last_batch_short(
-        self, size, batch_size, seed, epoch
-    ):
-        numbers = EpochOrder(size, batch_size, seed).order(epoch)
-        assert len(numbers) % batch_size == 0 and len(numbers) - size < batch_size
-        assert sorted(numbers[:size] % size) == list(range(size))
-        assert set(numbers[size:]) <= {EpochOrder.PADDING}
-
-    def test_chainers_iterator_sees_whole_epochs_with_a_short_last_batch(
-        self, small_data
-    ):
-        loader = training_loader(small_data)
-        iterator = chainer.iterators.SerialIterator(
-            loader, 2, order_sampler=EpochOrder(5, 2, 0)
-        )
-        lengths, last = [], []
-        for _ in range(6):
-            batch = iterator.next()
-            lengths.append(len(stack_examples(batch)[0]))
-            last.append(iterator.is_new_epoch)
-        assert lengths == [2, 2, 1, 2, 2, 1]
-        assert last == [False, False, True] * 2
-
-    def test_order_depends_on_seed_and_epoch_alone(self):
-        order = EpochOrder(50, 8, 3)
-        np.testing.assert_array_equal(order(order.order(4), 0), order.order(5))
-        np.testing.assert_array_equal(order(np.arange(50), 0), order.order(1))
-        assert list(order.order(1) % 50) != list(order.order(2) % 50)
-        assert list(order.order(1)) != list(EpochOrder(50, 8, 4).order(1))
-
-    def test_batch_of_an_iteration_is_the_one_chainers_iterator_gives(self, small_data):
-        loader = training_loader(small_data)
-        order = EpochOrder(5, 2, 0)
-        numbers = np.concatenate([order.batch(i) for i in range(6)])
-        np.testing.assert_array_equal(
-            numbers, np.concatenate([order.order(1), order.order(2)])
-        )
-        assert loader.file_names(order.batch(2)) == [
-            loader.names[order.order(1)[4] % 5]
-        ]

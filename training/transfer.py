@@ -5,7 +5,7 @@ import chainer_compat
 import chainer
 from chainer.backends import cuda
 
-from mini_batch_loader import to_batch, unlabelled, whole_examples
+from dataset.batches import to_batch, unlabelled, whole_examples
 
 
 def batch_converter(device: chainer.backend.Device) -> chainer.dataset.Converter:

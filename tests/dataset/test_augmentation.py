@@ -203,3 +203,12 @@ def test_jitter_of_every_grey_level_is_the_formula(channels):
     gains, offsets = rng.uniform(0.5, 1.5, channels), rng.uniform(-30, 30, channels)
     expected = np.clip(levels * gains + offsets, 0, 255)
     assert np.abs(jittered - expected).max() <= 0.5 + 1e-4
+
+
+def test_zoom_to_less_than_a_pixel_leaves_one_pixel():
+    """112 x 160 pixels times 0.0089: the height would be rounded down to 0."""
+    image, label = augmentation.zoom(
+        *coordinates(112, 160), 0.0089, np.random.default_rng(0)
+    )
+    assert image.shape == (112, 160, 3) and label.shape == (112, 160)
+    assert np.count_nonzero(label >= 0) == 1

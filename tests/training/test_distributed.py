@@ -17,9 +17,10 @@ from conftest import EMULATION, SmallData, emulated
 
 import predict
 import train
+from dataset.batches import to_batch
 from dataset.epoch_order import EpochOrder
 from fcn_squeeze import FCN
-from mini_batch_loader import DatasetPreProcessor, to_batch
+from mini_batch_loader import DatasetPreProcessor
 from training import distributed
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,12 +1,8 @@
-"""Looks at all images and labels before training: python data_check.py --config config.yaml
-
-train.py looks at some of them with check_datasets(), so that errors come at once.
-"""
+"""Looks at all images and labels before training: python data_check.py --config config.yaml"""
 
 import argparse
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -14,127 +10,26 @@ import chainer_compat
 
 import chainer
 import numpy as np
-from tqdm import tqdm
 
 from config import add_config_arguments, load_config
-from dataset.image_reader import UnknownColors, as_channels, label_path, refuse_missing
+from dataset.image_reader import UnknownColors, as_channels
 from dataset.label_table import LabelTable
 from evaluation import panels
 from files.errors import UserError, run_program
+from files.progress_bar import progress_bar
 from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import (
     ListSummary,
     listing,
-    spread_out,
     survey,
     unused_classes,
     warnings_about,
 )
+from training.preflight import refuse_mixed_sizes
 
-# Pairs of a list that are read before training: this many, spread over it, or what can be read
-# in so many seconds, but a few in any case. The rest is looked at when it is read in training.
-_MAX_READ = 500
-_MAX_SECONDS = 3.0
-_MIN_READ = 20
-_MOST_COMMON = 6
-# Samples on the sheet.
+# Samples of each list in data_check.png.
 _SHOWN = {"train": 4, "val": 1, "test": 1}
-
-
-def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
-    """Make sure that lists can be trained on.
-
-    That every file exists is checked for all, everything else for up to 500 pairs a list, or as
-    many as can be read in three seconds. What is read stays in the dataset's cache.
-
-    Args:
-        datasets: the lists by what they are for: train, val.
-
-    Returns:
-        str: a few lines on what is in them, and warnings.
-
-    Raises:
-        UserError: the first file that is missing, broken or does not fit.
-    """
-    summaries = []
-    for what, dataset in datasets.items():
-        refuse_missing_files(dataset)
-        summary = ListSummary(what, dataset)
-        indices = spread_out(len(dataset), _MAX_READ)
-        deadline = time.monotonic() + _MAX_SECONDS
-        jobs = dataset.args.loader_jobs
-        for index in survey(summary, indices, dataset.scaled_pair, jobs):
-            if summary.problems:
-                raise summary.problems[index]
-            if len(summary.sizes) >= _MIN_READ and time.monotonic() > deadline:
-                break
-        for index, size in summary.sizes.items():
-            dataset.refuse_too_small_scales(index, size)
-        sizes = {i: dataset.size_after_crop(s) for i, s in summary.sizes.items()}
-        refuse_mixed_sizes(dataset, sizes)
-        if summary.is_complete and not summary.pixels[:-1].any():
-            raise UserError(
-                f"{dataset.args.image_pointer_path}: no pixel of its images has a label (all "
-                "are in ignore_labels or -1); there is nothing to learn or to measure"
-            )
-        summaries.append(summary)
-    return _brief_description(summaries)
-
-
-def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
-    """Raise a UserError for the first image or label of a list that does not exist."""
-    for index in range(len(dataset)):
-        refuse_missing(dataset.path(index))
-        label_path(dataset.path(index))
-
-
-def refuse_mixed_sizes(
-    dataset: DatasetPreProcessor, sizes: dict[int, tuple[int, int]]
-) -> None:
-    """Images of one batch must have one size; which images meet in a batch is random.
-
-    Args:
-        dataset: the list.
-        sizes: {index: (H, W) in a batch}.
-
-    Raises:
-        UserError: names two images that differ.
-    """
-    if dataset.args.training_params.batch_size == 1 or len(set(sizes.values())) < 2:
-        return
-    first, *others = sizes
-    other = next(index for index in others if sizes[index] != sizes[first])
-    raise UserError(
-        f"{dataset.args.image_pointer_path}: images of different sizes cannot share a "
-        f"batch: {dataset.names[first]} gives {sizes[first][1]} x {sizes[first][0]} "
-        f"pixels, {dataset.names[other]} {sizes[other][1]} x {sizes[other][0]}; bring "
-        "them to one size, or set training_params.batch_size: 1"
-    )
-
-
-def _brief_description(summaries: list[ListSummary]) -> str:
-    lists = ", ".join(f"{s.what} {len(s.dataset):,} images" for s in summaries)
-    sizes = {
-        s.dataset.size_after_crop(size) for s in summaries for size in s.sizes.values()
-    }
-    if len(sizes) == 1:
-        ((height, width),) = sizes
-        lists += f", {width} x {height} pixels for the network"
-    pixels = sum(summary.pixels for summary in summaries)
-    names = summaries[0].dataset.args.label_table.names
-    common = np.argsort(-pixels[:-1], kind="stable")[: np.count_nonzero(pixels[:-1])]
-    shown = ", ".join(
-        f"{names[c]} {percent(pixels[c] / pixels.sum())}" for c in common[:_MOST_COMMON]
-    )
-    more = len(common) - _MOST_COMMON
-    lines = [
-        f"data: {lists}",
-        f"classes: {shown}" + (f" and {more} more" if more > 0 else ""),
-    ]
-    if not all(summary.is_complete for summary in summaries):
-        lines[1] += f" (in {sum(len(s.sizes) for s in summaries)} labels of them)"
-    return "\n".join(lines + [f"warning: {w}" for w in warnings_about(summaries)])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -200,9 +95,7 @@ def survey_all(what: str, dataset: DatasetPreProcessor) -> ListSummary:
     summary = ListSummary(what, dataset)
     indices = range(len(dataset))
     steps = survey(summary, indices, read_pair, dataset.args.loader_jobs)
-    for _ in tqdm(
-        steps, desc=what, total=len(dataset), unit="image", leave=False, disable=None
-    ):
+    for _ in progress_bar(steps, len(dataset), "image", what):
         pass
     return summary
 

@@ -14,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from config import add_config_arguments, command, load_config
-from data_check import refuse_missing_files
 from dataset.image_reader import as_channels, read_any_image
 from dataset.label_table import LabelTable
 from evaluation import panels
@@ -31,6 +30,7 @@ from files.text_table import percent
 from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor
 from training import distributed, output_folder
+from training.preflight import refuse_missing_files
 from visualizer import draw_confusion
 
 # Images shown as the best, and as the worst.

@@ -12,7 +12,6 @@ import numpy as np
 from chainer.training import extensions
 
 from config import Config, add_config_arguments, command, load_config
-from data_check import check_datasets, refuse_missing_files
 from dataset.epoch_order import EpochOrder
 from evaluation.report import write_report
 from evaluation.segmenter import Segmenter
@@ -35,6 +34,7 @@ from training.loop import (
     Validation,
 )
 from training.mixed_precision import MixedPrecisionAdam
+from training.preflight import check_datasets, refuse_missing_files
 from training.progress import Curves, ProgressPictures
 from training.snapshots import Snapshots, restore, restore_newest
 from training.transfer import batch_converter

@@ -1,16 +1,10 @@
 """What data_check.py says about data that are right, and about data that are not."""
 
-import chainer
 import numpy as np
-import pytest
 from conftest import COLORS
 
 import data_check
-from data_check import check_datasets
-from files.errors import UserError
 from files.opencv import cv2
-from mini_batch_loader import DatasetPreProcessor
-from training import data_summary
 
 TABLE = np.array(list(COLORS.values()), np.uint8)
 
@@ -135,47 +129,3 @@ def test_too_small_an_image_is_an_error(small_data, capsys):
     small_data.write_config(image_scale=0.25)
     assert run(small_data) == 2
     assert "smaller than user_multiple" in capsys.readouterr().err
-
-
-def lists_of(data) -> dict[str, DatasetPreProcessor]:
-    data.load()
-    return {
-        "train": DatasetPreProcessor(chainer.global_config.user_train_args),
-        "val": DatasetPreProcessor(chainer.global_config.user_val_args),
-    }
-
-
-def test_short_form_sums_up_what_will_be_trained_on(small_data):
-    paint_all(small_data, np.arange(48) // 36)
-    text = check_datasets(lists_of(small_data))
-    assert "train 5 images, val 2 images, 48 x 32 pixels for the network" in text
-    assert "classes: Sky 75.0 %, Road 25.0 %" in text
-
-
-def test_short_form_reads_a_bounded_number_of_pairs(small_data, monkeypatch):
-    monkeypatch.setattr(data_check, "_MAX_READ", 2)
-    unread = set(range(5)) - set(data_summary.spread_out(5, 2))
-    (small_data.images / f"train_{min(unread)}.png").write_text("no picture")
-    text = check_datasets(lists_of(small_data))
-    assert "(in 4 labels of them)" in text
-
-
-def test_short_form_takes_bounded_time_but_reads_a_few_pairs(small_data, monkeypatch):
-    monkeypatch.setattr(data_check, "_MAX_SECONDS", 0)
-    monkeypatch.setattr(data_check, "_MIN_READ", 1)
-    assert "(in 2 labels of them)" in check_datasets(lists_of(small_data))
-
-
-def test_short_form_stops_at_the_first_fault(small_data):
-    (small_data.images / "train_1.png").write_text("no picture")
-    with pytest.raises(UserError, match=r"train_1\.png: not an image"):
-        check_datasets(lists_of(small_data))
-
-
-def test_short_form_notices_a_missing_file_among_those_it_does_not_read(
-    small_data, monkeypatch
-):
-    monkeypatch.setattr(data_check, "_MAX_READ", 1)
-    (small_data.images / "train_4_L.png").unlink()
-    with pytest.raises(UserError, match=r"train_4_L\.png: no such label"):
-        check_datasets(lists_of(small_data))

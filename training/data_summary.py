@@ -1,6 +1,6 @@
-"""Counts the classes and sizes in lists of images, and says in words what looks wrong.
+"""Counts the classes and sizes in lists of images, and warns of what is likely to be a mistake.
 
-data_check.py looks at all pairs with it, train.py at some of them before it starts.
+data_check.py counts all pairs, preflight.py some of them, class_weights.py those that it weighs.
 """
 
 import os

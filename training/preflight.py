@@ -1,0 +1,117 @@
+"""Finds out before a training whether it can work, so that errors come at once; for train.py."""
+
+import time
+
+import numpy as np
+
+from dataset.image_reader import label_path, refuse_missing
+from files.errors import UserError
+from files.text_table import percent
+from mini_batch_loader import DatasetPreProcessor
+from training.data_summary import ListSummary, spread_out, survey, warnings_about
+
+# Pairs of a list that are read before training: this many, spread over it, or what can be read
+# in so many seconds, but a few in any case. The rest is looked at when it is read in training.
+_MAX_READ = 500
+_MAX_SECONDS = 3.0
+_MIN_READ = 20
+# Classes that the summary names.
+_MOST_COMMON = 6
+
+
+def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
+    """Make sure that lists can be trained on.
+
+    That every file exists is checked for all, everything else for up to 500 pairs a list, or as
+    many as can be read in three seconds. What is read stays in the dataset's cache.
+
+    Args:
+        datasets: the lists by what they are for: train, val.
+
+    Returns:
+        str: a few lines on what is in them, and warnings.
+
+    Raises:
+        UserError: the first file that is missing, broken or does not fit.
+    """
+    summaries = [_checked(what, dataset) for what, dataset in datasets.items()]
+    return _brief_description(summaries)
+
+
+def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
+    """The summary of a list that can be trained on."""
+    refuse_missing_files(dataset)
+    summary = ListSummary(what, dataset)
+    indices = spread_out(len(dataset), _MAX_READ)
+    deadline = time.monotonic() + _MAX_SECONDS
+    jobs = dataset.args.loader_jobs
+    for index in survey(summary, indices, dataset.scaled_pair, jobs):
+        if summary.problems:
+            raise summary.problems[index]
+        if len(summary.sizes) >= _MIN_READ and time.monotonic() > deadline:
+            break
+    for index, size in summary.sizes.items():
+        dataset.refuse_too_small_scales(index, size)
+    sizes = {i: dataset.size_after_crop(size) for i, size in summary.sizes.items()}
+    refuse_mixed_sizes(dataset, sizes)
+    if summary.is_complete and not summary.pixels[:-1].any():
+        raise UserError(
+            f"{dataset.args.image_pointer_path}: no pixel of its images has a label (all "
+            "are in ignore_labels or -1); there is nothing to learn or to measure"
+        )
+    return summary
+
+
+def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
+    """Raise a UserError for the first image or label of a list that does not exist."""
+    for index in range(len(dataset)):
+        refuse_missing(dataset.path(index))
+        label_path(dataset.path(index))
+
+
+def refuse_mixed_sizes(
+    dataset: DatasetPreProcessor, sizes: dict[int, tuple[int, int]]
+) -> None:
+    """Images of one batch must have one size; which images meet in a batch is random.
+
+    Args:
+        dataset: the list.
+        sizes: {index: (H, W) in a batch}.
+
+    Raises:
+        UserError: names two images that differ.
+    """
+    if dataset.args.training_params.batch_size == 1 or len(set(sizes.values())) < 2:
+        return
+    first, *others = sizes
+    other = next(index for index in others if sizes[index] != sizes[first])
+    raise UserError(
+        f"{dataset.args.image_pointer_path}: images of different sizes cannot share a "
+        f"batch: {dataset.names[first]} gives {sizes[first][1]} x {sizes[first][0]} "
+        f"pixels, {dataset.names[other]} {sizes[other][1]} x {sizes[other][0]}; bring "
+        "them to one size, or set training_params.batch_size: 1"
+    )
+
+
+def _brief_description(summaries: list[ListSummary]) -> str:
+    lists = ", ".join(f"{s.what} {len(s.dataset):,} images" for s in summaries)
+    sizes = {
+        s.dataset.size_after_crop(size) for s in summaries for size in s.sizes.values()
+    }
+    if len(sizes) == 1:
+        ((height, width),) = sizes
+        lists += f", {width} x {height} pixels for the network"
+    pixels = sum(summary.pixels for summary in summaries)
+    names = summaries[0].dataset.args.label_table.names
+    common = np.argsort(-pixels[:-1], kind="stable")[: np.count_nonzero(pixels[:-1])]
+    shown = ", ".join(
+        f"{names[c]} {percent(pixels[c] / pixels.sum())}" for c in common[:_MOST_COMMON]
+    )
+    more = len(common) - _MOST_COMMON
+    lines = [
+        f"data: {lists}",
+        f"classes: {shown}" + (f" and {more} more" if more > 0 else ""),
+    ]
+    if not all(summary.is_complete for summary in summaries):
+        lines[1] += f" (in {sum(len(s.sizes) for s in summaries)} labels of them)"
+    return "\n".join(lines + [f"warning: {w}" for w in warnings_about(summaries)])

@@ -16,7 +16,8 @@ import numpy as np
 import train
 from evaluator import confusion_matrix
 from layers.links import Deconvolution2D
-from training.loop import EpochFigures, Updater, Validation
+from training.epoch_figures import EpochFigures, Validation
+from training.loop import Updater
 
 
 def count(calls: list, method):

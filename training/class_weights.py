@@ -2,12 +2,14 @@
 
 import csv
 import io
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from dataset.label_table import LabelTable
 from files.text_table import align, percent
+from files.whole_file import write_text
 from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import ListSummary, spread_out, survey
 
@@ -43,6 +45,10 @@ class ClassWeights:
             rows.append([name, percent(pixels / total, 2), f"{value:.2f}"])
         return align(rows)
 
+    def write(self, folder: str) -> None:
+        """Store the weights in ``class_weights.csv``."""
+        write_text(os.path.join(folder, "class_weights.csv"), self.as_csv())
+
     def as_csv(self) -> str:
         """For a file: class, pixels, weight."""
         text = io.StringIO()
@@ -53,15 +59,18 @@ class ClassWeights:
         return text.getvalue()
 
 
-def count_class_weights(dataset: DatasetPreProcessor, power: float) -> ClassWeights:
-    """Weights from the labels of a list (of up to 1,000 of them).
+def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights | None:
+    """Weights from the labels of a list (of up to 1,000 of them), and print them.
 
-    Args:
-        power: as in ``median_frequency_weights``.
+    Returns:
+        ClassWeights: for the power in ``training_params.class_weights``; None where that is 0.
 
     Raises:
         UserError: a label cannot be read.
     """
+    power = dataset.args.training_params.class_weights
+    if not power:
+        return None
     summary = ListSummary("train", dataset)
     indices = spread_out(len(dataset), _COUNTED)
     jobs = dataset.args.loader_jobs
@@ -70,7 +79,10 @@ def count_class_weights(dataset: DatasetPreProcessor, power: float) -> ClassWeig
             raise summary.problems[index]
     table: LabelTable = dataset.args.label_table
     pixels = summary.pixels[:-1]  # without the unlabelled
-    return ClassWeights(table.names, pixels, median_frequency_weights(pixels, power))
+    weights = median_frequency_weights(pixels, power)
+    class_weights = ClassWeights(table.names, pixels, weights)
+    print(class_weights.as_table() + "\n")
+    return class_weights
 
 
 def median_frequency_weights(pixels: np.ndarray, power: float) -> np.ndarray:

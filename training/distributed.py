@@ -40,6 +40,11 @@ class OneProcess:
 
     rank, size, local_rank = 0, 1, 0
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Number of this process, and of all: EpochOrder's last arguments."""
+        return self.rank, self.size
+
     @contextlib.contextmanager
     def one_first(self) -> Iterator[None]:
         """On each machine, one process runs the block before the others do."""

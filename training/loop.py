@@ -1,17 +1,15 @@
-"""What the training loop needs and Chainer has not, above all exact means of an epoch."""
+"""The updater of a training, its learning rate and its end; train.py gives them to Chainer's Trainer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import chainer_compat
 
 import chainer
 import numpy as np
-from chainer.backends import cuda
-from chainer.training import extension
 
-from evaluator import summarize
+from dataset.epoch_order import EpochOrder
 from files.errors import UserError
-from files.weights import write_npz
+from training.distributed import OneProcess
 
 
 class Updater(chainer.training.updaters.StandardUpdater):
@@ -20,7 +18,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
     Args:
         iterator, optimizer, converter, device: as StandardUpdater's.
         order (EpochOrder): the iterator's.
-        batch_names (callable): gives the image file names of an iteration, counted from 0.
+        file_names (callable): gives the image file names of numbers of the order, for messages.
         learning_rate (callable): gives the step size of an iteration, counted from 0.
         processes: as distributed.join() gives them.
     """
@@ -31,14 +29,14 @@ class Updater(chainer.training.updaters.StandardUpdater):
         optimizer,
         converter,
         device,
-        order,
-        batch_names,
-        learning_rate,
-        processes,
+        order: EpochOrder,
+        file_names: Callable[[Iterable[int]], list[str]],
+        learning_rate: Callable[[int], float],
+        processes: OneProcess,
     ):
         super().__init__(iterator, optimizer, converter=converter, device=device)
         self._order = order
-        self._batch_names = batch_names
+        self._file_names = file_names
         self._learning_rate = learning_rate
         self._processes = processes
 
@@ -55,8 +53,8 @@ class Updater(chainer.training.updaters.StandardUpdater):
         except UserError as error:
             raise UserError(f"{error}\n       the batch: {self._names()}") from None
         factor = self._processes.loss_factor(batch)
-        # Of the iteration alone, so that a resumed run needs no state: one of Chainer's shift
-        # extensions would, and warm-up and decay are two of them that set the same attribute.
+        # Computed from the iteration alone, so that snapshots need not hold it. Chainer's shift
+        # extensions have a state each, and warm-up and decay would overwrite each other's value.
         optimizer.alpha = self._learning_rate(self.iteration)
         try:
             optimizer.update(self._finite_loss, x, t, factor)
@@ -71,10 +69,11 @@ class Updater(chainer.training.updaters.StandardUpdater):
             ) from None
 
     def _finite_loss(self, x, t, factor: float) -> chainer.Variable:
-        """The loss times a factor, checked before it reaches the weights: the one wait for the GPU.
+        """The loss times a factor, checked before it reaches the weights.
 
-        Backward pass and update are then queued at once, and run while the next batch is
-        prepared and sent. MixedPrecisionAdam checks the loss together with the gradients.
+        This is the only place where an iteration waits for the GPU. Backward pass and update are
+        queued after it, and run while the next batch is prepared and sent. MixedPrecisionAdam
+        checks the loss itself, together with the gradients.
         """
         optimizer = self.get_optimizer("main")
         loss = optimizer.target(x, t)
@@ -99,7 +98,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
         return self.epoch + (not self.is_new_epoch)
 
     def _names(self) -> str:
-        return ", ".join(self._batch_names(self.iteration))
+        return ", ".join(self._file_names(self._order.batch(self.iteration)))
 
 
 class LearningRate:
@@ -144,144 +143,3 @@ class LastEpoch:
     def get_training_length(self) -> tuple[int, str]:
         """For Chainer's ProgressBar."""
         return self._epochs, "epoch"
-
-
-class _Figures:
-    """Loss and confusion matrix of a set, summed batch by batch where the arrays are."""
-
-    def __init__(self):
-        self.loss_sum = None
-        self.confusion = None
-
-    def add(self, model) -> None:
-        confusion = model.evaluator.confusion
-        loss_sum = model.loss.array.astype(np.float64) * confusion.sum()
-        if self.confusion is None:
-            self.confusion, self.loss_sum = confusion.copy(), loss_sum
-        else:
-            self.confusion += confusion
-            self.loss_sum += loss_sum
-
-    def compute(self, processes) -> dict[str, float]:
-        """Means over all labelled pixels of the set, of all processes together."""
-        figures = summarize(processes.sum(cuda.to_cpu(self.confusion)))
-        loss_sum = processes.sum(float(self.loss_sum))
-        pixels = max(int(figures["pixels"].sum()), 1)
-        return {
-            "loss": loss_sum / pixels,
-            "accuracy": float(figures["pixel_accuracy"]),
-            "miou": float(figures["mean_iou"]),
-        }
-
-
-class EpochFigures(extension.Extension):
-    """Reports loss, accuracy and mean IoU of an epoch's training batches, exactly.
-
-    LogReport would average over iterations, in which the short last batch weighs as much as
-    the others, and mean IoU cannot be averaged at all.
-    """
-
-    priority = extension.PRIORITY_WRITER
-
-    def __init__(self, model, processes):
-        self._model = model
-        self._processes = processes
-        self._figures = _Figures()
-
-    def __call__(self, trainer) -> None:
-        self._figures.add(self._model)
-        if trainer.updater.is_new_epoch:
-            for name, value in self._figures.compute(self._processes).items():
-                trainer.observation[f"main/{name}"] = value
-            self._figures = _Figures()
-
-    def serialize(self, serializer) -> None:
-        """Store the sums of all processes (each must call it), or read them into the first."""
-        for name in ("loss_sum", "confusion"):
-            value = getattr(self._figures, name)
-            if isinstance(serializer, chainer.Deserializer):
-                value = serializer(name, value)
-                if value is not None:  # the device may be another than before
-                    value = self._model.device.send(value)
-                setattr(self._figures, name, None if self._processes.rank else value)
-            elif value is None:
-                serializer(name, None)
-            else:
-                serializer(name, self._processes.sum(cuda.to_cpu(value)))
-
-
-class Validation(chainer.training.extensions.Evaluator):
-    """Chainer's Evaluator with the figures of the whole set instead of means of batches.
-
-    Args:
-        iterator, target, converter, device: as Evaluator's; this process's share of the set.
-        before_batch: called with the trainer before each batch; may raise to break it off.
-        processes: as distributed.join() gives them.
-    """
-
-    name = "validation"
-    # Not Chainer's (1, "epoch"): that has a state, which only the first process resumes, and all
-    # must validate at the same time.
-    trigger = staticmethod(lambda trainer: trainer.updater.is_new_epoch)
-
-    def __init__(
-        self, iterator, target, converter, device, before_batch: Callable, processes
-    ):
-        super().__init__(iterator, target, converter, device)
-        self._before_batch = before_batch
-        self._processes = processes
-        self._trainer = None
-
-    def __call__(self, trainer=None) -> dict[str, float]:
-        self._trainer = trainer
-        return super().__call__(trainer)
-
-    def evaluate(self) -> dict[str, float]:
-        """Loss, accuracy and mean IoU of the model on all images of the iterator."""
-        iterator = self.get_iterator("main")
-        iterator.reset()
-        model = self.get_target("main")
-        figures = _Figures()
-        with chainer.no_backprop_mode(), chainer.using_config("train", False):
-            for batch in iterator:
-                self._before_batch(self._trainer)
-                model(*self.converter(batch, self.device))
-                figures.add(model)
-        means = figures.compute(self._processes)
-        return {f"{self.name}/main/{name}": value for name, value in means.items()}
-
-
-class BestModel(extension.Extension):
-    """Stores the model of the epoch with the best validation mean IoU.
-
-    Its weights are part of the snapshots: who resumes in another folder has them there, too.
-    """
-
-    trigger = (1, "epoch")
-    name = "best_model"
-
-    def __init__(self, model, path: str):
-        self._model = model
-        self._path = path
-        self._miou = -1.0  # less than any; NaN is no best
-        self._weights = {}
-
-    def initialize(self, trainer) -> None:
-        if self._weights:
-            write_npz(self._path, self._weights)
-
-    def __call__(self, trainer) -> None:
-        miou = trainer.observation["validation/main/miou"]
-        if miou > self._miou:
-            self._miou = float(miou)
-            weights = chainer.serializers.npz.serialize(self._model)
-            self._weights = {name: np.array(value) for name, value in weights.items()}
-            write_npz(self._path, self._weights)
-
-    def serialize(self, serializer) -> None:
-        self._miou = serializer("miou", self._miou)
-        if self._miou < 0:
-            return
-        for name in chainer.serializers.npz.serialize(self._model):
-            value = serializer["weights"](name, self._weights.get(name))
-            self._weights[name] = value

@@ -2,6 +2,9 @@
 
 import time
 
+import chainer_compat
+
+import chainer
 import numpy as np
 
 from dataset.image_reader import label_path, refuse_missing
@@ -19,23 +22,27 @@ _MIN_READ = 20
 _MOST_COMMON = 6
 
 
-def check_datasets(datasets: dict[str, DatasetPreProcessor]) -> str:
-    """Make sure that lists can be trained on.
+def check_datasets(train: DatasetPreProcessor, val: DatasetPreProcessor) -> str:
+    """Make sure that a training can work.
 
-    That every file exists is checked for all, everything else for up to 500 pairs a list, or as
-    many as can be read in three seconds. What is read stays in the dataset's cache.
+    Every file of the three lists must exist. Everything else is checked for up to 500 pairs of
+    the training and of the validation list, or as many as can be read in three seconds. What is
+    read stays in the dataset's cache.
 
     Args:
-        datasets: the lists by what they are for: train, val.
+        train: the training list.
+        val: the validation list.
 
     Returns:
-        str: a few lines on what is in them, and warnings.
+        str: a few lines on what is in the two lists, and warnings.
 
     Raises:
         UserError: the first file that is missing, broken or does not fit.
     """
-    summaries = [_checked(what, dataset) for what, dataset in datasets.items()]
-    return _brief_description(summaries)
+    summaries = [_checked("train", train), _checked("val", val)]
+    # The test list is read later, by predict.py; a file that it lacks should be known today.
+    refuse_missing_files(DatasetPreProcessor(chainer.global_config.user_test_args))
+    return _brief_description(summaries) + "\n"
 
 
 def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:

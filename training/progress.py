@@ -1,6 +1,7 @@
-"""Extensions of Chainer's Trainer that let one watch a training: curves, and what is predicted."""
+"""What one sees of a training: a table of epochs, curves, pictures; train.py's extensions."""
 
 import os
+import sys
 import time
 
 import chainer_compat
@@ -14,10 +15,60 @@ from evaluation.segmenter import Segmenter
 from mini_batch_loader import DatasetPreProcessor
 from visualizer import draw_curves
 
-# Of the time of a training, at most one part in so many goes into drawing curves: epochs of a
-# second or more have theirs drawn each time, 0.2 s.
+# Log key, heading, format of the columns of the table of epochs.
+_COLUMNS = (
+    ("main/loss", "loss", "{:10.4f}"),
+    ("main/accuracy", "accuracy", "{:10.1%}"),
+    ("main/miou", "mean IoU", "{:10.1%}"),
+    ("validation/main/loss", "loss", "{:12.4f}"),
+    ("validation/main/accuracy", "accuracy", "{:10.1%}"),
+    ("validation/main/miou", "mean IoU", "{:10.1%}"),
+)
+# Drawing the curves takes 0.2 s. It may take up one part in so many of the training's time.
 _RARENESS = 5
+# Validation images that are drawn.
 _SHOWN = 4
+
+
+class EpochTable(extension.Extension):
+    """Prints one line an epoch; Chainer's PrintReport would need 170 columns.
+
+    Args:
+        epochs (int): of the whole training.
+        bar (bool): whether Chainer's progress bar stands below.
+        out: where to print.
+    """
+
+    trigger = (1, "epoch")
+
+    def __init__(self, epochs: int, bar: bool = False, out=sys.stdout):
+        self._epochs = epochs
+        self._bar = bar
+        self._out = out
+        self._start = 0.0
+
+    def initialize(self, trainer) -> None:
+        self._start = time.monotonic()
+        if trainer.updater.epoch >= self._epochs:  # a finished run that was resumed
+            return
+        groups = f"{'':9}{'training':>30}{'validation':>32}"
+        headings = "".join(f"{h:>{len(form.format(0))}}" for _, h, form in _COLUMNS)
+        self._print(f"{groups}\n{'epoch':>9}{headings}{'seconds':>10}")
+
+    def __call__(self, trainer) -> None:
+        epoch = trainer.updater.epoch
+        now = time.monotonic()
+        figures = trainer.get_extension("LogReport").log[-1]
+        cells = "".join(
+            form.format(figures.get(key, np.nan)) for key, _, form in _COLUMNS
+        )
+        self._print(f"{epoch:4}/{self._epochs:<4}{cells}{now - self._start:10.1f}")
+        self._start = now
+
+    def _print(self, text: str) -> None:
+        # The bar stands below the cursor: wipe it first.
+        wipe = "\033[J" if self._bar else ""
+        print(wipe + text, file=self._out, flush=True)
 
 
 class Curves(extension.Extension):

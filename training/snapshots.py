@@ -14,7 +14,7 @@ from files.errors import BrokenFileError, UserError
 from files.npz_reader import read_npz
 from files.weights import compare_shapes, model_bytes, write_npz
 from training.fingerprint import Settings, differences, from_array, to_array
-from training.interruption import Interrupted, StopSignals
+from training.interruption import Interrupted
 
 _KEPT = 2  # the newest, and one to fall back on
 _NAME = re.compile(r"snapshot_iteration_(\d+)\.npz")
@@ -31,24 +31,23 @@ class Snapshots(extension.Extension):
 
     Must be the last extension of an iteration: a snapshot holds the states of all others.
 
+    All processes must have this extension, as each has a part of an epoch's figures. The first
+    one writes.
+
     Args:
-        settings: what the result depends on; a run under others will not go on from here.
-        stop (StopSignals): tells that the run is to end.
+        session (Session): the run: what its result depends on, its processes, and whether it was
+            asked to end. A run under other settings will not go on from its snapshots.
         iterations (int): of an epoch.
-        processes: as distributed.join() gives them; all must have this extension, for each has a
-            part of the figures of an epoch, but the first one writes.
     """
 
     trigger = (1, "iteration")
     priority = -1000
 
-    def __init__(
-        self, settings: Settings, stop: StopSignals, iterations: int, processes
-    ):
-        self._settings = settings
-        self._stop = stop
+    def __init__(self, session, iterations: int):
+        self._settings = session.settings
+        self._stop = session.stop
+        self._processes = session.processes
         self._iterations = iterations
-        self._processes = processes
         self._before_last = None
 
     def __call__(self, trainer) -> None:

@@ -11,7 +11,7 @@ import time
 import pytest
 from tiny_run import ROOT, TIME_LIMIT, TinyRun, undisturbed_results, wait
 
-from training import loop
+from training import epoch_figures, loop
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_signal_in_a_validation_breaks_it_off(small_data, monkeypatch, batch_siz
     expected = run.results()
     shutil.rmtree(run.out)
     with monkeypatch.context() as patch:
-        signal_at(patch, signal.SIGTERM, loop.Validation, "evaluate", 2)
+        signal_at(patch, signal.SIGTERM, epoch_figures.Validation, "evaluate", 2)
         assert run.here() == 143
     iterations = -(-5 // batch_size)
     stored = max(2 * iterations - 1, 1)

@@ -20,6 +20,7 @@ from tiny_run import (
 )
 
 import train
+from training import loop, progress
 
 IMAGES = 100_000
 EPOCHS = 300
@@ -48,8 +49,8 @@ def seconds_to_first_iteration(arguments: list[str]) -> float:
         update(updater)
         raise FirstIteration
 
-    update = train.Updater.update_core
-    train.Updater.update_core = stop
+    update = loop.Updater.update_core
+    loop.Updater.update_core = stop
     start = time.monotonic()
     try:
         train.main(arguments)
@@ -74,7 +75,7 @@ def test_list_of_100_000_images_starts_soon_and_takes_little_memory(small_data, 
 
 def record_growth() -> None:
     """Print memory and open files after each epoch."""
-    draw = train.Curves.__call__
+    draw = progress.Curves.__call__
     libc = ctypes.CDLL(None)
 
     def draw_and_record(curves, trainer):
@@ -88,7 +89,7 @@ def record_growth() -> None:
             pages = int(file.read().split()[1])
         print(f"memory {pages * os.sysconf('SC_PAGESIZE') >> 10} KiB, {files} files")
 
-    train.Curves.__call__ = draw_and_record
+    progress.Curves.__call__ = draw_and_record
 
 
 @pytest.mark.slow

@@ -27,17 +27,16 @@ def paint_all(data, classes) -> None:
         paint(data, path.name.removesuffix("_L.png"), classes)
 
 
-def lists_of(data) -> dict[str, DatasetPreProcessor]:
+def lists_of(data) -> list[DatasetPreProcessor]:
     data.load()
-    return {
-        "train": DatasetPreProcessor(chainer.global_config.user_train_args),
-        "val": DatasetPreProcessor(chainer.global_config.user_val_args),
-    }
+    settings = chainer.global_config
+    lists = settings.user_train_args, settings.user_val_args
+    return [DatasetPreProcessor(args) for args in lists]
 
 
 def test_short_form_sums_up_what_will_be_trained_on(small_data):
     paint_all(small_data, np.arange(48) // 36)
-    text = check_datasets(lists_of(small_data))
+    text = check_datasets(*lists_of(small_data))
     assert "train 5 images, val 2 images, 48 x 32 pixels for the network" in text
     assert "classes: Sky 75.0 %, Road 25.0 %" in text
 
@@ -46,20 +45,20 @@ def test_short_form_reads_a_bounded_number_of_pairs(small_data, monkeypatch):
     monkeypatch.setattr(preflight, "_MAX_READ", 2)
     unread = set(range(5)) - set(data_summary.spread_out(5, 2))
     (small_data.images / f"train_{min(unread)}.png").write_text("no picture")
-    text = check_datasets(lists_of(small_data))
+    text = check_datasets(*lists_of(small_data))
     assert "(in 4 labels of them)" in text
 
 
 def test_short_form_takes_bounded_time_but_reads_a_few_pairs(small_data, monkeypatch):
     monkeypatch.setattr(preflight, "_MAX_SECONDS", 0)
     monkeypatch.setattr(preflight, "_MIN_READ", 1)
-    assert "(in 2 labels of them)" in check_datasets(lists_of(small_data))
+    assert "(in 2 labels of them)" in check_datasets(*lists_of(small_data))
 
 
 def test_short_form_stops_at_the_first_fault(small_data):
     (small_data.images / "train_1.png").write_text("no picture")
     with pytest.raises(UserError, match=r"train_1\.png: not an image"):
-        check_datasets(lists_of(small_data))
+        check_datasets(*lists_of(small_data))
 
 
 def test_short_form_notices_a_missing_file_among_those_it_does_not_read(
@@ -68,4 +67,4 @@ def test_short_form_notices_a_missing_file_among_those_it_does_not_read(
     monkeypatch.setattr(preflight, "_MAX_READ", 1)
     (small_data.images / "train_4_L.png").unlink()
     with pytest.raises(UserError, match=r"train_4_L\.png: no such label"):
-        check_datasets(lists_of(small_data))
+        check_datasets(*lists_of(small_data))

@@ -2,6 +2,7 @@
 
 import train
 from files.opencv import cv2
+from training import progress
 
 
 def pictures_of(data, **params) -> list[str]:
@@ -38,7 +39,7 @@ def test_drawing_does_not_change_the_training(small_data, monkeypatch):
     pictures_of(small_data, epochs=2)
     with_pictures = weights.read_bytes()
     weights.unlink()
-    monkeypatch.setattr(train.ProgressPictures, "__call__", lambda *_: None)
-    monkeypatch.setattr(train.Curves, "__call__", lambda *_: None)
+    monkeypatch.setattr(progress.ProgressPictures, "__call__", lambda *_: None)
+    monkeypatch.setattr(progress.Curves, "__call__", lambda *_: None)
     pictures_of(small_data, epochs=2)
     assert weights.read_bytes() == with_pictures

@@ -1,0 +1,117 @@
+"""Loss, accuracy and mean IoU of an epoch, in training and validation; train.py's extensions.
+
+Chainer's own average over batches, in which the short last one weighs as much as the others;
+and a mean IoU cannot be averaged at all.
+"""
+
+from collections.abc import Callable
+
+import chainer_compat
+
+import chainer
+import numpy as np
+from chainer.backends import cuda
+from chainer.training import extension
+
+from evaluator import summarize
+
+
+class _Figures:
+    """Loss and confusion matrix of a set, summed batch by batch on the device."""
+
+    def __init__(self):
+        self.loss_sum = None
+        self.confusion = None
+
+    def add(self, model) -> None:
+        confusion = model.evaluator.confusion
+        loss_sum = model.loss.array.astype(np.float64) * confusion.sum()
+        if self.confusion is None:
+            self.confusion, self.loss_sum = confusion.copy(), loss_sum
+        else:
+            self.confusion += confusion
+            self.loss_sum += loss_sum
+
+    def compute(self, processes) -> dict[str, float]:
+        """Means over all labelled pixels of the set, of all processes together."""
+        figures = summarize(processes.sum(cuda.to_cpu(self.confusion)))
+        loss_sum = processes.sum(float(self.loss_sum))
+        pixels = max(int(figures["pixels"].sum()), 1)
+        return {
+            "loss": loss_sum / pixels,
+            "accuracy": float(figures["pixel_accuracy"]),
+            "miou": float(figures["mean_iou"]),
+        }
+
+
+class EpochFigures(extension.Extension):
+    """Reports loss, accuracy and mean IoU over all labelled pixels of an epoch's training batches."""
+
+    priority = extension.PRIORITY_WRITER
+
+    def __init__(self, model, processes):
+        self._model = model
+        self._processes = processes
+        self._figures = _Figures()
+
+    def __call__(self, trainer) -> None:
+        self._figures.add(self._model)
+        if trainer.updater.is_new_epoch:
+            for name, value in self._figures.compute(self._processes).items():
+                trainer.observation[f"main/{name}"] = value
+            self._figures = _Figures()
+
+    def serialize(self, serializer) -> None:
+        """Store the sums of all processes (each must call it), or read them into the first."""
+        for name in ("loss_sum", "confusion"):
+            value = getattr(self._figures, name)
+            if isinstance(serializer, chainer.Deserializer):
+                value = serializer(name, value)
+                if value is not None:  # the device may be another than before
+                    value = self._model.device.send(value)
+                setattr(self._figures, name, None if self._processes.rank else value)
+            elif value is None:
+                serializer(name, None)
+            else:
+                serializer(name, self._processes.sum(cuda.to_cpu(value)))
+
+
+class Validation(chainer.training.extensions.Evaluator):
+    """Chainer's Evaluator with the figures of the whole set instead of means of batches.
+
+    Args:
+        iterator, target, converter, device: as Evaluator's; this process's share of the set.
+        before_batch: called with the trainer before each batch; may raise to break it off.
+        processes: as distributed.join() gives them.
+    """
+
+    name = "validation"
+    # Chainer's (1, "epoch") has a state. Only the first process reads it from a snapshot, but
+    # all must validate after the same iteration.
+    trigger = staticmethod(lambda trainer: trainer.updater.is_new_epoch)
+
+    def __init__(
+        self, iterator, target, converter, device, before_batch: Callable, processes
+    ):
+        super().__init__(iterator, target, converter, device)
+        self._before_batch = before_batch
+        self._processes = processes
+        self._trainer = None
+
+    def __call__(self, trainer=None) -> dict[str, float]:
+        self._trainer = trainer
+        return super().__call__(trainer)
+
+    def evaluate(self) -> dict[str, float]:
+        """Loss, accuracy and mean IoU of the model on all images of the iterator."""
+        iterator = self.get_iterator("main")
+        iterator.reset()
+        model = self.get_target("main")
+        figures = _Figures()
+        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+            for batch in iterator:
+                self._before_batch(self._trainer)
+                model(*self.converter(batch, self.device))
+                figures.add(model)
+        means = figures.compute(self._processes)
+        return {f"{self.name}/main/{name}": value for name, value in means.items()}

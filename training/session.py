@@ -1,0 +1,153 @@
+"""A run in its output folder: started or resumed, then ended with its last files and words; for train.py."""
+
+import argparse
+import contextlib
+import os
+from dataclasses import InitVar, dataclass, field
+
+import chainer_compat
+
+import chainer
+
+from config import Config, command
+from evaluation.report import write_report
+from evaluation.run_log import best_entry
+from files.errors import UserError
+from mini_batch_loader import DatasetPreProcessor
+from training import output_folder
+from training.class_weights import ClassWeights
+from training.distributed import OneProcess
+from training.fingerprint import Settings, fingerprint
+from training.interruption import Interrupted, StopSignals
+from training.model_files import save_model
+from training.snapshots import restore, restore_newest
+
+
+@dataclass
+class Session:
+    """What a run needs beside Chainer's trainer, from the command line to the last line printed.
+
+    Args:
+        arguments: of train.py's command line.
+        config: the whole configuration.
+        train: the training images.
+        val: the validation images.
+        processes: as distributed.join() gives them.
+
+    Attributes:
+        settings (dict): all that the result depends on.
+        stop (StopSignals): tells that the run is to end early.
+    """
+
+    arguments: argparse.Namespace
+    config: Config
+    train: InitVar[DatasetPreProcessor]
+    val: InitVar[DatasetPreProcessor]
+    processes: OneProcess
+    settings: Settings = field(init=False)
+    stop: StopSignals = field(init=False, default_factory=StopSignals)
+
+    def __post_init__(self, train: DatasetPreProcessor, val: DatasetPreProcessor):
+        table = train.args.label_table
+        self.settings = fingerprint(self.config, train.names, val.names, table)
+
+    def run(
+        self, trainer: chainer.training.Trainer, class_weights: ClassWeights | None
+    ) -> int:
+        """Train in output_path, which is locked meanwhile; all processes must call it.
+
+        Returns:
+            int: the exit code: 0, or a signal's.
+
+        Raises:
+            UserError: output_path cannot be used, the snapshot does not fit, or training failed.
+        """
+        is_first = self.processes.rank == 0
+        lock = contextlib.nullcontext()
+        if is_first:
+            lock = output_folder.locked(trainer.out)
+        with lock, self.stop:
+            if is_first:
+                self._prepare(trainer)
+                if class_weights:
+                    class_weights.write(trainer.out)
+            self.processes.share_state(trainer.updater)
+            try:
+                trainer.run(show_loop_exception_msg=False)
+            except Interrupted:
+                self._print_how_to_go_on(trainer)
+                return self.stop.exit_code
+            if is_first:
+                save_model("final")(trainer)
+                write_report(trainer.out)
+                output_folder.discard_earlier(trainer.out)
+                self._print_success(trainer)
+        return 0
+
+    def _prepare(self, trainer: chainer.training.Trainer) -> None:
+        """Go on with the run that output_path holds, or clear it for a new one."""
+        if self.arguments.resume is None or not self._resume(trainer):
+            overwrite = self.arguments.overwrite
+            if not overwrite:
+                output_folder.refuse_other_results(trainer.out, self.config)
+            earlier = output_folder.start_afresh(trainer.out, overwrite)
+            if earlier:
+                print(
+                    f"replacing the results of an earlier run in {trainer.out}; until this one "
+                    "has finished, the earlier one can be continued with --resume "
+                    f"{earlier}"
+                )
+        output_folder.store_config(trainer.out, self.config)
+
+    def _resume(self, trainer: chainer.training.Trainer) -> bool:
+        """Bring the trainer to the state of a snapshot; False if there is none yet."""
+        path = self.arguments.resume
+        if path:
+            restore(path, trainer, self.settings)
+        else:
+            path = restore_newest(trainer.out, trainer, self.settings)
+        if not path:
+            print(
+                f"--resume: no snapshot in {trainer.out} yet; starting from the beginning"
+            )
+            return False
+        epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
+        print(f"resumed from {path}, after epoch {epoch} (iteration {iteration})")
+        epochs = self.config.training_params.epochs
+        if epoch >= epochs and not trainer.updater.is_new_epoch:
+            raise UserError(
+                f"--resume: {path} is in epoch {trainer.updater.epoch_of_batch} already, beyond "
+                f"training_params.epochs: {epochs}; make that larger, or start again without "
+                "--resume"
+            )
+        if epoch >= epochs:
+            # Where the learning rate depends on the epochs, a run cannot go on with more of them.
+            can_go_on = "training_params.epochs" not in self.settings
+            more = "; for more, make training_params.epochs larger" if can_go_on else ""
+            print(f"this run has finished already{more}")
+        return True
+
+    def _print_how_to_go_on(self, trainer: chainer.training.Trainer) -> None:
+        """The last lines of a run that was asked to end."""
+        go_on = command("train.py", self.arguments, "--resume")
+        print(
+            f"ended by {self.stop.reason} in epoch {trainer.updater.epoch_of_batch} (iteration "
+            f"{trainer.updater.iteration}); to go on: {go_on}"
+        )
+
+    def _print_success(self, trainer: chainer.training.Trainer) -> None:
+        """The last lines: what was reached, where everything is, and what to do next."""
+        log = trainer.get_extension("LogReport").log
+        best = log[best_entry(log)]
+        model_path = chainer.global_config.user_train_args.model_path
+        print(
+            f"\ntraining finished after {trainer.updater.epoch} epochs; best epoch {best['epoch']}:\n"
+            f"  validation pixel accuracy {best['validation/main/accuracy']:.1%}, "
+            f"mean IoU {best['validation/main/miou']:.1%}\n"
+            f"  model   {model_path.format('best')}\n"
+            f"          {model_path.format('final')} (the last epoch's)\n"
+            f"  log     {os.path.join(trainer.out, 'log')}\n"
+            f"  curves  {os.path.join(trainer.out, 'curves.png')}\n"
+            f"  report  {os.path.join(trainer.out, 'report.html')}\n"
+            f"score it on the test images: {command('predict.py', self.arguments)}"
+        )

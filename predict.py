@@ -17,7 +17,7 @@ from config import add_config_arguments, command, load_config
 from dataset.image_reader import as_channels, read_any_image
 from dataset.label_table import LabelTable
 from evaluation import panels
-from evaluation.drawing import write_png
+from evaluation.figures import draw_confusion
 from evaluation.input_files import Input, distinct, find_inputs
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
@@ -26,12 +26,13 @@ from evaluation.video import draw_overlay_video
 from fcn_squeeze import FCN
 from files import weights, whole_file
 from files.errors import UserError, run_program
+from files.png_writer import write_png
+from files.progress_bar import progress_bar
 from files.text_table import percent
 from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor
 from training import distributed, output_folder
 from training.preflight import refuse_missing_files
-from visualizer import draw_confusion
 
 # Images shown as the best, and as the worst.
 _SHOWN = 3
@@ -232,11 +233,6 @@ def apply_to_video(segmenter: Segmenter, item: Input, table: LabelTable) -> set[
 
 def print_problem(problem: str) -> None:
     tqdm.write(f"error: {problem}", file=sys.stderr)
-
-
-def progress_bar(items, total: int, unit: str):
-    """tqdm, on a terminal only; it goes away when done."""
-    return tqdm(items, total=total, unit=unit, leave=False, disable=None)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from dataset.toy_street.canvas import LABEL_COLORS
 from dataset.toy_street.scene import render_scene
 from files.errors import run_program
-from files.opencv import cv2
+from files.png_writer import encode_png
 
 SPLITS = {"train": 80, "val": 16, "test": 16}
 ABANDONED_AFTER = 3600  # seconds; making the set takes about ten
@@ -134,9 +134,7 @@ def write_scenes(folder, seed, splits):
 
 
 def write_png(path, rgb):
-    # Not cv2.imwrite, which reports a full disk or a read-only folder as False.
-    _, png = cv2.imencode(".png", rgb[..., ::-1])
-    path.write_bytes(png.tobytes())
+    path.write_bytes(encode_png(rgb))
 
 
 def publish(draft, folder, replace):

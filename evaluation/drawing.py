@@ -12,8 +12,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
-from files.opencv import cv2
-from files.whole_file import whole_file
+from files.png_writer import write_png
 
 _BLACK = (24, 24, 24)
 _EDGE = (150, 150, 150)
@@ -22,23 +21,6 @@ _LEGEND_LINE = 22
 _LEGEND_SIZE = 13
 _SWATCH = 14
 _MAX_NAME = 40  # characters
-
-
-def write_png(path: str, picture: np.ndarray) -> None:
-    """Write a picture, whole or not at all.
-
-    Args:
-        path: the file.
-        picture: uint8 (H, W, 3) in RGB, or uint8 or uint16 (H, W), stored as it is.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
-    # OpenCV would write the file itself, but cannot say why it could not.
-    encoded = cv2.imencode(".png", stored)[1]
-    with whole_file(path) as temporary:
-        encoded.tofile(temporary)
 
 
 @contextmanager

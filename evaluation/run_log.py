@@ -53,7 +53,7 @@ def read_config(folder: str) -> dict[str, object]:
     return flatten(read_yaml(os.path.join(folder, "config.yaml"))[0])
 
 
-def figures(log: list[dict], key: str) -> list[float]:
+def series(log: list[dict], key: str) -> list[float]:
     """The values of a key, one an epoch; NaN where an entry has none."""
     values = (entry.get(key) for entry in log)
     return [float(v) if isinstance(v, int | float) else math.nan for v in values]
@@ -61,5 +61,5 @@ def figures(log: list[dict], key: str) -> list[float]:
 
 def best_entry(log: list[dict]) -> int:
     """Index of the epoch with the best validation mean IoU, the first of equals."""
-    miou = figures(log, "validation/main/miou")
+    miou = series(log, "validation/main/miou")
     return max(range(len(log)), key=lambda i: (not math.isnan(miou[i]), miou[i]))

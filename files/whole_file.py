@@ -50,10 +50,24 @@ def sync_folder(path: str) -> None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a text file, whole or not at all.
+    """Write a text file in UTF-8, whole or not at all.
+
+    Bytes of a file name that are no UTF-8, which Python keeps as half a surrogate pair, are
+    written as ``\\udcff``: JSON reads them back as they were.
 
     Raises:
         UserError: as whole_file().
     """
-    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UserError: as whole_file().
+    """
+    # Python's own files report every failed write, also that of the last bytes on closing;
+    # ndarray.tofile() and OpenCV do not.
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)

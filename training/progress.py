@@ -10,10 +10,10 @@ import numpy as np
 from chainer.training import extension
 
 from evaluation import panels
+from evaluation.figures import draw_curves
 from evaluation.scoring import example_row
 from evaluation.segmenter import Segmenter
 from mini_batch_loader import DatasetPreProcessor
-from visualizer import draw_curves
 
 # Log key, heading, format of the columns of the table of epochs.
 _COLUMNS = (

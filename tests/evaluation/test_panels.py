@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dataset.label_table import LabelTable
-from evaluation import drawing, panels
+from evaluation import panels
 from files.opencv import cv2
 
 TABLE = LabelTable(
@@ -74,20 +74,3 @@ def test_pictures_of_any_shape_fit_on_the_sheet(tmp_path, shape):
     picture = read_rgb(tmp_path / "p.png")
     border = [picture[:2], picture[-2:], picture[:, :2], picture[:, -2:]]
     assert all((edge == 255).all() for edge in border)
-
-
-def test_pictures_read_back_as_they_were_written(tmp_path):
-    rng = np.random.default_rng(0)
-    for number, picture in enumerate(
-        [
-            rng.integers(0, 256, (5, 7, 3), np.uint8),
-            rng.integers(0, 256, (5, 7), np.uint8),
-            rng.integers(0, 65536, (5, 7), np.uint16),
-        ]
-    ):
-        path = str(tmp_path / f"{number}.png")
-        drawing.write_png(path, picture)
-        back = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-        back = back[..., ::-1] if picture.ndim == 3 else back
-        assert back.dtype == picture.dtype
-        assert np.array_equal(back, picture)

@@ -5,12 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from test_visualizer import log_of
+from run_logs import log_of
 
 from dataset.label_table import LabelTable
-from evaluation.drawing import write_png
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import ScoredImage, Scores
+from files.png_writer import write_png
 
 TABLE = LabelTable("table", ("Sky", "<b>Road</b>", "Car"), np.eye(3, dtype=np.uint8))
 
@@ -54,7 +54,7 @@ def test_before_scoring_it_shows_the_training(run_folder):
     assert "43.2 %" in text
     assert "seed: 12345" in text
     assert text.count("data:image/png;base64,") == 1
-    assert "has not been scored yet" in text
+    assert "has not been scored yet. <code>python predict.py</code>" in text
 
 
 def test_after_scoring_it_shows_the_numbers_of_scores_json(run_folder):

@@ -3,6 +3,7 @@
 import train
 from files.opencv import cv2
 from training import progress
+from training.progress import Curves
 
 
 def pictures_of(data, **params) -> list[str]:
@@ -43,3 +44,31 @@ def test_drawing_does_not_change_the_training(small_data, monkeypatch):
     monkeypatch.setattr(progress.Curves, "__call__", lambda *_: None)
     pictures_of(small_data, epochs=2)
     assert weights.read_bytes() == with_pictures
+
+
+class TrainerInEpoch:
+    """What the Curves extension asks of a trainer."""
+
+    out = ""
+
+    def get_extension(self, name):
+        assert name == "LogReport"
+        return self
+
+    log = ()
+
+
+def test_short_epochs_are_not_all_drawn_but_the_last_is(monkeypatch):
+    clock = iter([0.0, 1.0, 3.0, 5.0, 6.0, 9.0])  # a drawing takes 1 s
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    drawn = []
+    monkeypatch.setattr(progress, "draw_curves", lambda *a: drawn.append(a))
+    curves = Curves()
+    counts = []
+    for _ in range(4):  # at 0, 3, 5 and 9 s
+        curves(TrainerInEpoch())
+        counts.append(len(drawn))
+    curves.finalize()
+    curves.finalize()
+    assert counts == [1, 1, 2, 2]
+    assert len(drawn) == 3

@@ -1,0 +1,72 @@
+"""Curves and confusion matrices: what is drawn, and that any names and numbers can be."""
+
+import math
+
+import numpy as np
+import pytest
+from run_logs import is_picture, log_of
+
+from dataset.label_table import LabelTable
+from evaluation import figures
+from evaluation.run_log import best_entry
+
+
+def test_best_epoch_is_the_first_of_equals_and_never_nan():
+    assert best_entry(log_of([0.1, 0.3, 0.3, math.nan])) == 1
+    assert best_entry(log_of([math.nan])) == 0
+
+
+@pytest.mark.parametrize("mious", [[0.5], [math.nan, math.nan], [0.1] * 40])
+def test_curves_are_drawn_for_any_number_of_epochs(tmp_path, mious):
+    path = tmp_path / "curves.png"
+    figures.draw_curves(log_of(mious, lr=0.001), str(path))
+    assert is_picture(path)
+
+
+def test_each_curve_shows_what_its_label_says(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, path: drawn.append(figure)
+    )
+    figures.draw_curves(log_of([0.1, 0.3, 0.2], lr=0.001), "curves.png")
+    loss, iou, rate = (
+        {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+        for axes in drawn[0].axes
+    )
+    assert loss["training"] == pytest.approx([1, 1 / 2, 1 / 3])
+    assert loss["validation"] == pytest.approx([2, 2 / 2, 2 / 3])
+    assert iou["training"] == pytest.approx([50, 50, 50])
+    assert iou["validation"] == pytest.approx([10, 30, 20])
+    assert iou["best: 30.0 % in epoch 2"] == pytest.approx([30])
+    assert [list(values) for values in rate.values()] == [[0.001] * 3]
+    loss_axes, iou_axes, _ = drawn[0].axes
+    for axes in (loss_axes, iou_axes):
+        colors = {t.get_label(): t.get_color() for t in axes.get_legend().get_lines()}
+        lines = {line.get_label(): line.get_color() for line in axes.get_lines()}
+        assert colors == {label: lines[label] for label in colors}
+
+
+def test_curves_of_an_older_log_without_learning_rate_are_drawn(tmp_path):
+    path = tmp_path / "curves.png"
+    figures.draw_curves(log_of([0.1, 0.2]), str(path))
+    assert is_picture(path)
+
+
+def test_rows_of_the_confusion_add_up_to_a_hundred_percent():
+    confusion = np.array([[6, 2, 0, 2], [0, 0, 0, 0], [5, 0, 5, 0], [0, 0, 0, 0]])
+    present, shares = figures.confusion_shares(confusion)
+    assert present.tolist() == [0, 2]
+    # 2 + 2 of 10 pixels were taken for classes that are not there
+    assert shares.tolist() == [[60, 0, 40], [50, 50, 0]]
+
+
+@pytest.mark.parametrize(
+    "names", [("$a$", "_b", "写真"), tuple("abcdefghijklmnop" * 2)]
+)
+def test_confusion_is_drawn_with_any_class_names(tmp_path, names):
+    names = tuple(f"{name}{i}" for i, name in enumerate(names))
+    table = LabelTable("table", names, np.zeros((len(names), 3), np.uint8))
+    confusion = np.arange(len(names) ** 2).reshape(len(names), -1)
+    path = tmp_path / "confusion.png"
+    figures.draw_confusion(confusion, table, str(path))
+    assert is_picture(path)

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import time
-from types import SimpleNamespace
 
 import chainer_compat
 
@@ -13,12 +12,19 @@ import chainer
 import numpy as np
 from tqdm import tqdm
 
-from config import add_config_arguments, command, load_config
+from config import (
+    Config,
+    add_config_arguments,
+    command,
+    load_config,
+    set_global_config,
+)
 from dataset.image_reader import as_channels, read_any_image
 from dataset.label_table import LabelTable
 from evaluation import panels
 from evaluation.figures import draw_confusion
 from evaluation.input_files import Input, distinct, find_inputs
+from evaluation.model_description import MODEL_KEYS, adopt_description
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
@@ -42,11 +48,11 @@ def main(argv: list[str] | None = None) -> int:
     processes = distributed.join()
     arguments = parse_arguments(argv)
     with processes.one_first():
-        load_config(arguments.config, arguments.set)
-    args = chainer.global_config.user_test_args
+        config = load_config(arguments.config, arguments.set)
     if arguments.inputs and processes.rank:
         return 0  # photos are the first process's; a list to score is everybody's
-    segmenter = restore_segmenter(args, arguments, processes)
+    segmenter = restore_segmenter(config, arguments, processes)
+    args = chainer.global_config.user_test_args
     folder = os.path.join(args.output_path, "predict")
     output_folder.remove_leftovers(folder)
     if arguments.inputs:
@@ -80,9 +86,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_intermixed_args(argv)
 
 
-def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
-    """The trained network of the configuration, on its device."""
+def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
+    """The trained network on its device; chainer.global_config becomes what it was trained with."""
     what = "--model" if arguments.model else "output_path"
+    args = chainer.global_config.user_test_args
     if arguments.model is None:
         arguments.model = args.model_path.format(args.model_version)
         if not os.path.isfile(arguments.model):
@@ -90,6 +97,15 @@ def restore_segmenter(args: SimpleNamespace, arguments, processes) -> Segmenter:
                 f"there is no trained model {arguments.model} yet; "
                 f"train one with: {command('train.py', arguments)}"
             )
+    description = weights.read_description(arguments.model, what)
+    if description is not None:
+        set_global_config(adopt_description(description, config, arguments.model))
+        args = chainer.global_config.user_test_args
+    elif processes.rank == 0:
+        print(
+            f"note: {arguments.model} does not say how it was trained; "
+            f"{', '.join(MODEL_KEYS)} and the classes are taken from the configuration"
+        )
     device = choose_device(processes.gpu(args.gpu))
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
     weights.load_model(arguments.model, model, what)

@@ -11,6 +11,7 @@ from chainer.training import extensions
 
 from config import add_config_arguments, load_config
 from dataset.epoch_order import EpochOrder
+from evaluation.model_description import describe_model
 from evaluation.segmenter import Segmenter
 from fcn_squeeze import FCN
 from files.errors import run_program
@@ -177,7 +178,8 @@ def store_models(trainer: chainer.training.Trainer, model: FCN) -> None:
     args = chainer.global_config.user_train_args
     every_few_epochs = (args.training_params.snapshot_epochs, "epoch")
     trainer.extend(save_model("{}"), name="model", trigger=every_few_epochs)
-    trainer.extend(BestModel(model, args.model_path.format("best")))
+    path = args.model_path.format("best")
+    trainer.extend(BestModel(model, path, describe_model(args)))
 
 
 if __name__ == "__main__":

@@ -60,9 +60,8 @@ def read_npz(
                 unpacked = sum(member.file_size for member in members.values())
                 _refuse_large(path, what, unpacked, max_bytes)
                 check({name: _header(archive, members[name]) for name in members})
-                return {
-                    name: _array(archive, members[name]) for name in names or members
-                }
+                wanted = members if names is None else names
+                return {name: _array(archive, members[name]) for name in wanted}
     except UserError:
         raise
     except OSError as error:

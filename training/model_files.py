@@ -8,6 +8,7 @@ import chainer
 import numpy as np
 from chainer.training import extension
 
+from evaluation.model_description import describe_model
 from files.weights import save_npz, write_npz
 
 
@@ -19,9 +20,10 @@ def save_model(version: str) -> Callable[[chainer.training.Trainer], None]:
     """
 
     def save(trainer: chainer.training.Trainer) -> None:
-        path = chainer.global_config.user_train_args.model_path
+        args = chainer.global_config.user_train_args
+        path = args.model_path.format(version.format(trainer.updater.epoch))
         model = trainer.updater.get_optimizer("main").target
-        save_npz(path.format(version.format(trainer.updater.epoch)), model)
+        save_npz(path, model, describe_model(args))
 
     return save
 
@@ -35,15 +37,16 @@ class BestModel(extension.Extension):
     trigger = (1, "epoch")
     name = "best_model"
 
-    def __init__(self, model, path: str):
+    def __init__(self, model, path: str, description: str):
         self._model = model
         self._path = path
+        self._description = description
         self._miou = -1.0  # any mean IoU is larger, but NaN is not
         self._weights = {}
 
     def initialize(self, trainer) -> None:
         if self._weights:
-            write_npz(self._path, self._weights)
+            write_npz(self._path, self._weights, self._description)
 
     def __call__(self, trainer) -> None:
         miou = trainer.observation["validation/main/miou"]
@@ -51,7 +54,7 @@ class BestModel(extension.Extension):
             self._miou = float(miou)
             weights = chainer.serializers.npz.serialize(self._model)
             self._weights = {name: np.array(value) for name, value in weights.items()}
-            write_npz(self._path, self._weights)
+            write_npz(self._path, self._weights, self._description)
 
     def serialize(self, serializer) -> None:
         self._miou = serializer("miou", self._miou)

@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from config import load_config
 from files.opencv import cv2
+from files.weights import DESCRIPTION
 
 # The same examples in every run, and no time limit: the machine may be busy.
 settings.register_profile("deterministic", derandomize=True, deadline=None)
@@ -35,6 +36,12 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
     """Write RGB or single-channel pixels as PNG."""
     bgr = rgb[..., ::-1] if rgb.ndim == 3 else rgb
     assert cv2.imwrite(str(path), bgr)
+
+
+def stored_weights(path: Path) -> dict[str, np.ndarray]:
+    """The parameters in a model's file, without its description."""
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files if key != DESCRIPTION}
 
 
 class SmallData:

@@ -13,7 +13,7 @@ import chainer_compat
 import chainer
 import numpy as np
 import pytest
-from conftest import EMULATION, SmallData, emulated
+from conftest import EMULATION, SmallData, emulated, stored_weights
 
 import predict
 import train
@@ -251,10 +251,8 @@ class Runs:
         return [{k: v for k, v in e.items() if k != "elapsed_time"} for e in entries]
 
     def weights(self, name: str) -> dict[str, np.ndarray]:
-        with np.load(
-            self.data.folder / f"by_{name}" / "model" / "fcn_final.npz"
-        ) as archive:
-            return {key: archive[key] for key in archive.files}
+        folder = self.data.folder / f"by_{name}" / "model"
+        return stored_weights(folder / "fcn_final.npz")
 
     def assert_same(self, name: str) -> None:
         """The run is that of one process, to float32 rounding."""

@@ -12,7 +12,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
-from conftest import EMULATION, ROOT, SmallData, emulated
+from conftest import EMULATION, ROOT, SmallData, emulated, stored_weights
 
 import train
 from files.errors import UserError
@@ -87,9 +87,7 @@ class Runs:
         return [entry[key] for entry in self.log(name) for key in keys]
 
     def weights(self, name: str, epoch: int | str = "final") -> dict[str, np.ndarray]:
-        path = self.data.folder / name / "model" / f"fcn_{epoch}.npz"
-        with np.load(path) as archive:
-            return {key: archive[key] for key in archive.files}
+        return stored_weights(self.data.folder / name / "model" / f"fcn_{epoch}.npz")
 
 
 def epochs(count: int) -> list[str]:

@@ -8,7 +8,6 @@ import chainer_compat
 
 import chainer
 import numpy as np
-from chainer.backends import cuda
 
 from layers import functions
 
@@ -25,19 +24,11 @@ def confusion_matrix(truth, prediction, n_class: int):
         ndarray: int64 (n_class, n_class); row = truth, column = prediction. It stays on the
         device of the arguments.
     """
-    xp = chainer.backend.get_array_module(truth)
-    # Pixels left out (-1) fall into the n_class counters before 0, which are cut off: no
-    # boolean index, which would copy both arrays (and wait for a GPU).
+    # A row for -1 comes first and is cut off: cheaper than a boolean index, which would copy
+    # both arrays and wait for a GPU.
     index = (truth.ravel() + 1) * n_class + prediction.ravel()
-    size = (n_class + 1) * n_class
-    if xp is np:
-        counts = np.bincount(index, minlength=size)
-    else:
-        # CuPy's bincount brings the largest index to the host: the GPU would run empty.
-        # (It has no atomic addition of 64-bit integers.)
-        counts = xp.zeros(size, np.int32)
-        cuda.cupyx.scatter_add(counts, index, xp.ones_like(index))
-    return counts[n_class:].reshape(n_class, n_class).astype(np.int64, copy=False)
+    counts = functions.bincount(index, (n_class + 1) * n_class)[n_class:]
+    return counts.reshape(n_class, n_class).astype(np.int64, copy=False)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, where: np.ndarray, otherwise: float):
@@ -99,17 +90,15 @@ class Evaluator:
     """The figures of one batch, as the chapter computes them.
 
     Args:
-        gpu (bool or int): kept for the chapter's call; the arrays themselves tell where they
-            are.
+        gpu (bool or int): unused, kept for the chapter's call.
         n_class (int): number of classes.
     """
 
     def __init__(self, gpu, n_class: int):
         self.gpu = gpu
         self.n_class = n_class
-        self.confusion = (
-            None  # on the device; brought to the host when a figure is asked for
-        )
+        # On the device; brought to the host when a figure is asked for.
+        self.confusion = None
 
     def preparation(self, predictions, truths) -> None:
         """Take a batch.
@@ -122,14 +111,15 @@ class Evaluator:
         truth = chainer.as_array(truths)
         self.confusion = confusion_matrix(truth, functions.argmax(scores), self.n_class)
 
+    def _on_host(self) -> np.ndarray:
+        return chainer.backends.cuda.to_cpu(self.confusion)
+
     def _figures(self) -> dict[str, np.ndarray]:
-        return class_figures(chainer.backends.cuda.to_cpu(self.confusion), absent=0.0)
+        return class_figures(self._on_host(), absent=0.0)
 
     def get_accuracy(self) -> float:
         """Share of labelled pixels classified rightly; NaN if there are none."""
-        return float(
-            summarize(chainer.backends.cuda.to_cpu(self.confusion))["pixel_accuracy"]
-        )
+        return float(summarize(self._on_host())["pixel_accuracy"])
 
     def get_iou(self) -> np.ndarray:
         """float64 (n_class,): TP / (TP + FP + FN); 0 for a class absent from the truth."""

@@ -10,6 +10,7 @@ import chainer_compat
 
 import chainer
 import numpy as np
+from chainer.backends import cuda
 from chainer.functions.activation.elu import ELU
 from chainer.functions.array.concat import Concat
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
@@ -20,16 +21,6 @@ from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from chainer.utils import conv
 
 from layers import convolution, deconvolution, elementwise, pooling
-
-__all__ = [
-    "add",
-    "concat",
-    "convolution_2d",
-    "deconvolution_2d",
-    "elu",
-    "max_pooling_2d",
-    "softmax_cross_entropy",
-]
 
 
 def is_covered(*arrays) -> bool:
@@ -335,3 +326,21 @@ def argmax(x: np.ndarray) -> np.ndarray:
     if not is_covered(x) or x.ndim != 4 or x.shape[1] > 255:
         return x.argmax(axis=1)
     return elementwise.argmax(x)
+
+
+def bincount(numbers, size: int):
+    """How often each of 0 ... size - 1 occurs, on the device of ``numbers``, without waiting.
+
+    Args:
+        numbers: int array of any shape, values in [0, size).
+
+    Returns:
+        ndarray: int (size,); longer on the CPU if a number is larger.
+    """
+    if isinstance(numbers, np.ndarray):
+        return np.bincount(numbers.ravel(), minlength=size)
+    # CuPy's bincount brings the largest number to the host: the GPU would have to be waited
+    # for. (Its atomic addition has no 64-bit integers.)
+    counts = cuda.cupy.zeros(size, np.int32)
+    cuda.cupyx.scatter_add(counts, numbers, cuda.cupy.ones_like(numbers, np.int32))
+    return counts

@@ -9,21 +9,19 @@ import chainer_compat
 
 import chainer
 import numpy as np
-from chainer.backends import cuda
 
 from layers import threads
+from layers.functions import bincount
 
-# The errors, in [0, 1], are sorted into so many steps: 0.14 ms a class for 176 x 240 pixels,
-# where sorting them exactly, as the paper does, takes 2.8. Errors in one step share their
-# gradient, and the loss differs by less than one step.
+IGNORED = -1  # the label of pixels that are left out
+# The paper sorts the pixels by their errors, in [0, 1]. Here they are counted in a histogram
+# of so many steps: 0.14 ms a class for 176 x 240 pixels instead of 2.8. Errors in one step
+# share their gradient, and the loss differs from the paper's by less than one step.
 _STEPS = 4096
 
 
 class _LovaszSoftmax(chainer.FunctionNode):
     _gx = None
-
-    def __init__(self, ignore_label: int):
-        self._ignore_label = ignore_label
 
     def forward(self, inputs):
         self.retain_inputs((0, 1))
@@ -31,16 +29,17 @@ class _LovaszSoftmax(chainer.FunctionNode):
         return (loss,)
 
     def _loss(self, x, t):
-        """The loss and its gradient."""
+        """The loss and its gradient by x (N, C, H, W)."""
         xp = chainer.backend.get_array_module(x)
+        # (N, C, H * W) and (N, H * W)
         scores, labels = x.reshape(*x.shape[:2], -1), t.reshape(len(t), -1)
         gx = xp.empty_like(scores)
         losses = xp.empty(len(x), x.dtype)
-        pixels = (labels != self._ignore_label).sum(axis=1)
+        pixels = (labels != IGNORED).sum(axis=1)
         shares = (pixels / xp.maximum(pixels.sum(), 1)).astype(x.dtype)
 
         def image(n: int) -> None:
-            valid = labels[n] != self._ignore_label
+            valid = labels[n] != IGNORED
             losses[n] = _loss_of_image(scores[n], labels[n], valid, shares[n], gx[n])
 
         if xp is np:
@@ -51,7 +50,7 @@ class _LovaszSoftmax(chainer.FunctionNode):
         return xp.asarray(losses.sum()), gx.reshape(x.shape)
 
     def backward(self, indexes, grad_outputs):
-        # Handed out once and forgotten: the array is as large as the scores.
+        # Not kept after use: the array is as large as the scores.
         gx, self._gx = self._gx, None
         if gx is None:
             _, gx = self._loss(*(v.array for v in self.get_retained_inputs()))
@@ -63,24 +62,30 @@ def _loss_of_image(scores, labels, valid, share, gradient):
     """Loss of one image times its share; its gradient goes into ``gradient``.
 
     Args:
-        scores, gradient: (C, P).
+        scores, gradient: (C, P), P pixels.
         labels: (P,).
         valid: bool (P,), whether a pixel counts.
+        share: What the image counts in the batch, a float.
+
+    Returns:
+        ndarray: scalar; NaN if a score is NaN, or a pixel's largest is infinite.
     """
     xp, n_class = chainer.backend.get_array_module(scores), len(scores)
     probability = xp.empty_like(scores)
     xp.subtract(scores, scores.max(axis=0), out=probability)
     xp.exp(probability, out=probability)
-    probability /= probability.sum(axis=0)
-    present = _count(xp.where(valid, labels, n_class), n_class + 1)[:-1] > 0
+    total = probability.sum(axis=0)
+    probability /= total
+    present = bincount(xp.where(valid, labels, n_class), n_class + 1)[:-1] > 0
     weights = (present * share / xp.maximum(present.sum(), 1)).astype(scores.dtype)
     steps_without = xp.where(valid, 0, 2 * _STEPS)
-    loss, pull = xp.zeros((), scores.dtype), xp.zeros_like(scores[0])
+    pull = xp.zeros_like(total)  # sum of slope * probability over the classes, (P,)
+    loss = xp.dot(pull, total)  # 0; or NaN, where a total is
     gradient.fill(0)
-    # A GPU would have to be waited for; the weights of absent classes are 0.
+    # On a GPU all classes: to ask for those present would wait for it. Absent ones weigh 0.
     for c in np.flatnonzero(present) if xp is np else range(n_class):
         truth = labels == c
-        error = truth - probability[c]  # of the class's own pixels positive
+        error = truth - probability[c]  # positive where the pixel is of the class
         slope = _slopes(error, truth, steps_without, weights[c])
         gradient[c] = slope
         loss -= xp.dot(slope, error)
@@ -96,9 +101,10 @@ def _loss_of_image(scores, labels, valid, share, gradient):
 def _slopes(error, truth, steps_without, weight):
     """The derivative of a class's loss by its probability in each pixel, times ``weight``.
 
-    With the pixels in order of their errors, largest first, 1 - IoU grows by something when a
-    pixel is counted as wrong after all before it: the size of the derivative. Pixels of one
-    step share their growth. More probability makes pixels of the class better, others worse.
+    Take the pixels in order of their errors, largest first, and count each as wrong: by how
+    much 1 - IoU grows with a pixel is the size of its derivative. Pixels of one step share
+    the growth of the step. The sign is minus for pixels of the class, which more probability
+    makes better, and plus for others.
 
     Args:
         error (ndarray): float (P,), in [-1, 1].
@@ -109,15 +115,18 @@ def _slopes(error, truth, steps_without, weight):
         ndarray: float (P,); minus the sum of these times the errors is the loss.
     """
     xp = chainer.backend.get_array_module(error)
-    step = (xp.abs(error) * (_STEPS - 1)).astype(steps_without.dtype)
+    # fmin: an error of NaN counts as 1, since NaN has no step. The loss is NaN all the same.
+    step = (xp.fmin(xp.abs(error), 1) * (_STEPS - 1)).astype(steps_without.dtype)
     step += steps_without
     step += truth * step.dtype.type(_STEPS)
-    # Others, the class's pixels, those that do not count; each from the largest error down.
-    counts = _count(step, 4 * _STEPS).reshape(4, _STEPS)[:2, ::-1]
+    # Rows: pixels of other classes, of the class, two of pixels that do not count (cut off).
+    # Columns: steps, reversed so that the largest error comes first. (2, _STEPS)
+    counts = bincount(step, 4 * _STEPS).reshape(4, _STEPS)[:2, ::-1]
     pixels = counts.sum(axis=0)
-    others, found = xp.cumsum(counts, axis=1)
-    total = found[-1]
-    jaccard = 1 - (total - found) / xp.maximum(total + others, 1)
+    # So many pixels are wrong when all errors down to a step are: (_STEPS,) each.
+    others, missed = xp.cumsum(counts, axis=1)
+    total = missed[-1]
+    jaccard = 1 - (total - missed) / xp.maximum(total + others, 1)
     growth = jaccard.copy()
     growth[1:] -= jaccard[:-1]
     growth *= weight / xp.maximum(pixels, 1)
@@ -126,27 +135,17 @@ def _slopes(error, truth, steps_without, weight):
     return xp.take(table.ravel(), step)
 
 
-def _count(numbers, size: int):
-    """``bincount``, which in CuPy would bring the largest number to the host."""
-    if isinstance(numbers, np.ndarray):
-        return np.bincount(numbers, minlength=size)
-    counts = cuda.cupy.zeros(size, np.int32)
-    cuda.cupyx.scatter_add(counts, numbers, cuda.cupy.ones_like(numbers, np.int32))
-    return counts
+def lovasz_softmax(x, t) -> chainer.Variable:
+    """Mean Lovász-Softmax loss of the images, each over the classes that occur in it.
 
-
-def lovasz_softmax(x, t, ignore_label: int = -1) -> chainer.Variable:
-    """Lovász-Softmax loss of each image, over the classes that occur in it.
-
-    The mean over the images, each with the weight of its labelled pixels: so the parts of a
-    batch add up to the whole, as those of cross entropy do.
+    Each image counts by its number of labelled pixels, so that the losses of the parts of a
+    batch add up to the loss of the whole, as those of cross entropy do.
 
     Args:
         x (Variable or ndarray): float32 or float64 (N, C, H, W), scores before softmax.
-        t (Variable or ndarray): int32 (N, H, W), class numbers.
-        ignore_label (int): the label of pixels that are left out.
+        t (Variable or ndarray): int32 (N, H, W), class numbers; -1 is left out.
 
     Returns:
-        Variable: the loss, a scalar in [0, 1].
+        Variable: the loss, a scalar in [0, 1]; NaN if a score is NaN or infinite.
     """
-    return _LovaszSoftmax(ignore_label).apply((x, t))[0]
+    return _LovaszSoftmax().apply((x, t))[0]

@@ -1,8 +1,13 @@
+import os
+import subprocess
+import sys
+
 import chainer_compat
 
 import chainer
 import numpy as np
 import pytest
+from conftest import EMULATION, ROOT, emulated
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,3 +113,45 @@ def test_gradient_can_be_asked_for_twice():
         gradients.append(x.grad.copy())
     np.testing.assert_array_equal(*gradients)
     assert gradients[0].any()
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_score_that_is_no_number_makes_the_loss_nan(score, dtype, label):
+    scores, labels = example((2, 4, 6, 7), dtype=dtype)
+    scores[0, 1, 2, 3], labels[0, 2, 3] = score, label
+    with np.errstate(invalid="ignore"):
+        loss = lovasz_softmax(chainer.Variable(scores), labels)
+    assert np.isnan(loss.array)
+    labels[:] = -1
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(lovasz_softmax(scores, labels).array)
+
+
+ON_EMULATED_GPU = """
+import chainer_compat, chainer, cupy
+import numpy as np
+from layers.lovasz import lovasz_softmax
+rng = np.random.default_rng(0)
+scores = rng.normal(0, 2, (2, 4, 6, 7)).astype(np.float32)
+labels = cupy.asarray(rng.integers(-1, 4, (2, 6, 7)).astype(np.int32))
+print(float(lovasz_softmax(cupy.asarray(scores), labels).array))
+for score in (np.nan, np.inf):
+    scores[0, 1, 2, 3] = score
+    x = chainer.Variable(cupy.asarray(scores))
+    print(float(lovasz_softmax(x, labels).array))
+"""
+
+
+@emulated
+def test_loss_on_a_gpu_is_the_cpus_and_nan_for_nan_scores():
+    environment = {**os.environ, "PYTHONPATH": f"{EMULATION}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", ON_EMULATED_GPU]
+    run = subprocess.run(command, env=environment, capture_output=True, check=True)
+    finite, *others = map(float, run.stdout.split())
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0, 2, (2, 4, 6, 7)).astype(np.float32)
+    labels = rng.integers(-1, 4, (2, 6, 7)).astype(np.int32)
+    assert finite == pytest.approx(float(lovasz_softmax(scores, labels).array))
+    assert np.isnan(others).all()

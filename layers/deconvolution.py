@@ -66,13 +66,23 @@ class Interleave(NamedTuple):
         size = last[0] - first[0] + 1, last[1] - first[1] + 1
         return Window(taps, (1, 1), pad, (1, 1), size)
 
-    def matrix(self, weight: np.ndarray) -> np.ndarray:
-        """Weight (C, O, kh, kw) as (O * sy * sx, C * taps), taps from last to first."""
+    def kernel(self, weight):
+        """Weight (C, O, kh, kw) as the small convolution's (O * sy * sx, C, kh/sy, kw/sx).
+
+        Taps go from last to first, as a convolution has them. Any array or Variable.
+        """
         c, o, kh, kw = weight.shape
         sy, sx = self.stride
-        phases = weight.reshape(c, o, kh // sy, sy, kw // sx, sx)[:, :, ::-1, :, ::-1]
-        order = np.ascontiguousarray(phases.transpose(1, 3, 5, 0, 2, 4))
-        return order.reshape(o * sy * sx, -1)
+        taps = weight.reshape(c, o, kh // sy, sy, kw // sx, sx)[:, :, ::-1, :, ::-1]
+        # (C, O, ty, sy, tx, sx) -> (O, sy, sx, C, ty, tx)
+        phases = taps.transpose(1, 3, 5, 0, 2, 4)
+        return phases.reshape(o * sy * sx, c, kh // sy, kw // sx)
+
+    def matrix(self, weight: np.ndarray) -> np.ndarray:
+        """``kernel`` as a contiguous matrix (O * sy * sx, C * taps)."""
+        return np.ascontiguousarray(self.kernel(weight)).reshape(
+            weight.shape[1] * self.stride[0] * self.stride[1], -1
+        )
 
     def weight(self, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The inverse of ``matrix``."""

@@ -26,14 +26,15 @@ class Fire(chainer.Chain):
     Args:
         in_size (int): input maps.
         s1, e1, e3 (int): maps of the squeeze, of the 1x1 and of the 3x3 expansion.
+        dilate (int): distance of the 3x3 expansion's taps.
     """
 
-    def __init__(self, in_size: int, s1: int, e1: int, e3: int):
+    def __init__(self, in_size: int, s1: int, e1: int, e3: int, dilate: int = 1):
         super().__init__()
         with self.init_scope():
             self.conv1 = L.Convolution2D(in_size, s1, 1)
             self.conv2 = L.Convolution2D(s1, e1, 1)
-            self.conv3 = L.Convolution2D(s1, e3, 3, pad=1)
+            self.conv3 = L.Convolution2D(s1, e3, 3, pad=dilate, dilate=dilate)
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
         """(N, in_size, H, W) -> (N, e1 + e3, H, W)."""
@@ -41,17 +42,11 @@ class Fire(chainer.Chain):
         return convolve_elu(h, self.conv2, self.conv3)
 
 
-class FireDilated(chainer.Chain):
+class FireDilated(Fire):
     """A Fire whose 3x3 expansion looks twice as far (dilation 2), at the same cost."""
 
     def __init__(self, in_size: int, s1: int, e1: int, e3: int):
-        super().__init__()
-        with self.init_scope():
-            self.conv1 = L.DilatedConvolution2D(in_size, s1, 1)
-            self.conv2 = L.DilatedConvolution2D(s1, e1, 1)
-            self.conv3 = L.DilatedConvolution2D(s1, e3, 3, pad=2, dilate=2)
-
-    forward = Fire.forward
+        super().__init__(in_size, s1, e1, e3, dilate=2)
 
 
 class FCN(chainer.Chain):

@@ -28,10 +28,7 @@ def elu(x: np.ndarray) -> np.ndarray:
 
     def block(part: slice) -> None:
         low = target[part]
-        np.minimum(source[part], zeros[: low.size], out=low)
-        _expm1(low)
-        # expm1(x) >= x, and it is 0 where x > 0: the larger is the result on both sides.
-        np.maximum(source[part], low, out=low)
+        _elu(source[part], zeros[: low.size], low, out=low)
 
     threads.parallel(block, blocks)
     return y
@@ -40,10 +37,16 @@ def elu(x: np.ndarray) -> np.ndarray:
 def add_bias_and_elu(maps: np.ndarray, bias: np.ndarray) -> None:
     """Add bias (C,) to maps (C, pixels) and take ELU, in place."""
     maps += bias[:, None]
-    low = np.empty(maps.shape, maps.dtype)
-    np.minimum(maps, np.zeros(maps.shape[1:], maps.dtype), out=low)
+    zeros = np.zeros(maps.shape[1:], maps.dtype)
+    _elu(maps, zeros, np.empty(maps.shape, maps.dtype), out=maps)
+
+
+def _elu(x, zeros, low, out) -> None:
+    """ELU of x into ``out``, which may be x or ``low``, a buffer of x's size."""
+    np.minimum(x, zeros, out=low)
     _expm1(low)
-    np.maximum(maps, low, out=maps)
+    # expm1(min(x, 0)) is 0 where x > 0 and at least x elsewhere: the larger one is ELU.
+    np.maximum(x, low, out=out)
 
 
 def _expm1_by_numpy(x: np.ndarray) -> None:

@@ -42,21 +42,22 @@ def _double_backprop() -> bool:
     return chainer.config.enable_backprop
 
 
-class _Convolution2D(Convolution2DFunction):
-    def _window(self, x, W):
+class Convolution2D(Convolution2DFunction):
+    """Chainer's function node of a convolution, dilated or not."""
+
+    def window(self, x, W) -> convolution.Window | None:
         """The window, or ``None`` where the kernels do not cover the arguments."""
-        if (
-            not is_covered(x, W)
-            or self.groups != 1
-            or self.cover_all
-            or self.cudnn_fast
-        ):
+        if not is_covered(x, W) or self.groups != 1:
             return None
-        if any(layout is not None for layout in self.input_layouts):
+        if self.cover_all or self.cudnn_fast:
             return None
         stride, pad, dilate = (self.sy, self.sx), (self.ph, self.pw), (self.dy, self.dx)
         out = self._get_out_size(x.shape, W.shape)
         return convolution.Window(W.shape[2:], stride, pad, dilate, out)
+
+    def _window(self, x, W) -> convolution.Window | None:
+        standard = all(layout is None for layout in self.input_layouts)
+        return self.window(x, W) if standard else None
 
     def forward_cpu(self, inputs):
         x, W, *b = inputs
@@ -93,7 +94,7 @@ def _variables(gradients) -> list[chainer.Variable]:
 
 def convolution_2d(x, W, b=None, stride=1, pad=0, cover_all=False, **kwargs):
     """``chainer.functions.convolution_2d``; also for a dilated convolution."""
-    function = _Convolution2D(stride, pad, cover_all, **kwargs)
+    function = Convolution2D(stride, pad, cover_all, **kwargs)
     return function.apply((x, W) if b is None else (x, W, b))[0]
 
 

@@ -1,15 +1,14 @@
-"""Convolution, concatenation and ELU in one pass, where no gradient will be asked for.
+"""Convolutions, concatenation and ELU in one function, where no gradient is needed.
 
-Called by ``fcn_squeeze``. With gradients each of them keeps its result, and the result is in
-memory anyway; without, bias and ELU are applied to what a product has just left in the cache,
-and each convolution writes into its part of the one result.
+Called by ``fcn_squeeze``. Bias and ELU are applied to each part of a product while it is in
+the cache, and each convolution writes into its maps of the one result. With gradients, the
+functions run one by one, as each of their results is needed again.
 """
 
 import chainer_compat
 
 import chainer
 import numpy as np
-from chainer.utils import conv, conv_nd
 
 import layers.functions as F
 from layers import convolution, elementwise
@@ -20,8 +19,7 @@ def convolve_elu(x, *convolutions) -> chainer.Variable:
 
     Args:
         x (Variable or ndarray): (N, C, H, W).
-        convolutions: Links, ``Convolution2D`` or ``DilatedConvolution2D``, whose outputs are
-            of one height and width.
+        convolutions: ``Convolution2D`` links whose outputs are of one height and width.
 
     Returns:
         Variable: (N, maps of all, H', W').
@@ -40,22 +38,12 @@ def _window(x, link) -> convolution.Window | None:
     weight = link.W.array
     if chainer.config.enable_backprop or weight is None or link.b is None:
         return None
-    if getattr(link, "groups", 1) != 1 or getattr(link, "cudnn_fast", False):
+    if link.cudnn_fast or not F.is_covered(x, link.b.array):
         return None
-    if not F.is_covered(x, weight, link.b.array) or not x[0].flags.c_contiguous:
-        return None
-    if x.ndim != 4 or x.shape[1] != weight.shape[1]:
-        return None  # a mistake, which the link names
-    stride, pad, dilate = (
-        conv_nd.as_tuple(v, 2) for v in (link.stride, link.pad, link.dilate)
-    )
-    out = tuple(
-        conv.get_conv_outsize(n, k, s, p, d=d)
-        for n, k, s, p, d in zip(x.shape[2:], weight.shape[2:], stride, pad, dilate)
-    )
-    if min(out) <= 0:
-        return None
-    return convolution.Window(weight.shape[2:], stride, pad, dilate, out)
+    if x.ndim != 4 or x.shape[1] != weight.shape[1] or not x[0].flags.c_contiguous:
+        return None  # if the shape is a mistake, the link says so
+    function = F.Convolution2D(link.stride, link.pad, dilate=link.dilate)
+    return function.window(x, weight)
 
 
 class _ConvolutionsELU(chainer.FunctionNode):

@@ -1,8 +1,8 @@
 """Chainer's convolution links, fast on the CPU; ``fcn_squeeze`` uses them as ``L``.
 
-They call ``functions``, and on a GPU without cuDNN ``gpu_deconvolution``.
-
-Arguments, parameters, initial values and weight files are those of ``chainer.links``.
+They call ``functions``, and on a GPU without cuDNN ``gpu_deconvolution``. Arguments,
+parameters, initial values and weight files are those of ``chainer.links``; a
+``Convolution2D`` also reads and writes the files of a ``DilatedConvolution2D``.
 """
 
 import chainer_compat
@@ -31,17 +31,6 @@ class Convolution2D(L.Convolution2D):
             self.pad,
             dilate=self.dilate,
             groups=self.groups,
-        )
-
-
-class DilatedConvolution2D(L.DilatedConvolution2D):
-    """``chainer.links.DilatedConvolution2D`` with the function of ``functions``."""
-
-    def forward(self, x):
-        if self.W.array is None:
-            self._initialize_params(x.shape[1])
-        return F.convolution_2d(
-            x, self.W, self.b, self.stride, self.pad, dilate=self.dilate
         )
 
 

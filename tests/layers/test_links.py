@@ -275,12 +275,16 @@ def test_gradients_are_the_numerical_ones_in_float64():
     check_gradients(lambda a: F.softmax_cross_entropy(a, t), x)
 
 
+def dilated(maps_in, maps, ksize, stride, pad, dilate):
+    return L.Convolution2D(maps_in, maps, ksize, stride, pad, dilate=dilate)
+
+
 @pytest.mark.parametrize(
     ("ours", "stock", "arguments"),
     [
         (L.Convolution2D, stock_links.Convolution2D, (3, 8, 3)),
         (L.Convolution2D, stock_links.Convolution2D, (None, 8, 3)),
-        (L.DilatedConvolution2D, stock_links.DilatedConvolution2D, (3, 8, 3, 1, 2, 2)),
+        (dilated, stock_links.DilatedConvolution2D, (3, 8, 3, 1, 2, 2)),
         (L.Deconvolution2D, stock_links.Deconvolution2D, (3, 8, 4, 2, 1)),
         (L.Deconvolution2D, stock_links.Deconvolution2D, (None, 8, 4, 2, 1)),
     ],

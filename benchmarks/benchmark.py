@@ -13,10 +13,17 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import contenders
+from benchmarks import contenders, torch_network
 
+KINDS = {
+    "stock Chainer": contenders.StockChainer,
+    "this project": contenders.ThisProject,
+    "PyTorch": torch_network.PyTorch,
+    "PyTorch, channels last": torch_network.ChannelsLast,
+}
 # Stock Chainer takes ten times as long as the others: it is asked in the first rounds only.
 STOCK_ROUNDS = 2
 
@@ -24,9 +31,8 @@ STOCK_ROUNDS = 2
 def main(argv: list[str] | None = None) -> None:
     """Run the benchmark and print its tables."""
     args = parse_arguments(argv)
-    names = ["stock Chainer", "this project"]
-    if importlib.util.find_spec("torch") is not None:
-        names += ["PyTorch", "PyTorch, channels last"]
+    has_torch = importlib.util.find_spec("torch") is not None
+    names = [name for name in KINDS if has_torch or not name.startswith("PyTorch")]
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights.npz")
         contenders.save_weights(args.n_class, weights)
@@ -67,6 +73,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+def serve(pipe: Connection, name: str, batch, n_class, size, weights: str) -> None:
+    """Answer questions in a process of its own until told to stop."""
+    contender = KINDS[name](batch, n_class, size, weights)
+    while (question := pipe.recv()) != "stop":
+        pipe.send(getattr(contender, question)())
+
+
 class Contender:
     """A process that answers questions about one implementation; its figures."""
 
@@ -74,7 +87,7 @@ class Contender:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=contenders.serve,
+            target=serve,
             args=(theirs, name, args.batch, args.n_class, tuple(args.size), weights),
             daemon=True,
         )

@@ -1,12 +1,11 @@
-"""What benchmark.py measures: the same network on stock Chainer, this project and PyTorch."""
+"""What benchmark.py measures: the network as this project and as stock Chainer run it."""
 
+import math
 import os
 import platform
-import resource
 import statistics
 import time
 from collections import defaultdict
-from multiprocessing.connection import Connection
 
 import chainer_compat
 
@@ -23,23 +22,6 @@ WEIGHT_DECAY = 5e-4
 LAYER_STEPS = 5
 
 
-def serve(pipe: Connection, name: str, batch, n_class, size, weights: str) -> None:
-    """Answer questions in a process of its own until told to stop."""
-    contender = _kind(name)(batch, n_class, size, weights)
-    while (question := pipe.recv()) != "stop":
-        pipe.send(getattr(contender, question)())
-
-
-def _kind(name: str) -> type:
-    """The class of a contender."""
-    if name.startswith("PyTorch"):
-        from benchmarks import torch_network  # imports this module
-
-        channels_last = name == "PyTorch, channels last"
-        return torch_network.ChannelsLast if channels_last else torch_network.PyTorch
-    return {"stock Chainer": StockChainer, "this project": ThisProject}[name]
-
-
 def save_weights(n_class: int, path: str) -> None:
     """Store the weights that all contenders begin with."""
     np.random.seed(0)
@@ -53,15 +35,20 @@ def seconds(function) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory() -> int:
-    """Bytes of this process that were in memory at once at most."""
+def peak_memory() -> float:
+    """Bytes of this process that were in memory at once at most; NaN on Windows."""
     try:  # Linux: getrusage would count what the parent had before exec
         with open("/proc/self/status") as status:
             lines = dict(line.split(":", 1) for line in status)
         return int(lines["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError):
-        unit = 1 if platform.system() == "Darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class ThisProject:
@@ -108,7 +95,7 @@ class ThisProject:
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
             return seconds(lambda: self.model.scores(self.x))
 
-    def memory(self) -> int:
+    def memory(self) -> float:
         return peak_memory()
 
     def product(self) -> float:

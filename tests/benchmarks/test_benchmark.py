@@ -1,5 +1,9 @@
 """The benchmark's contenders are one network, and its tables say what was measured."""
 
+import builtins
+import math
+import sys
+
 import chainer_compat
 
 import numpy as np
@@ -29,7 +33,7 @@ def test_contenders_have_the_same_first_loss(weights, monkeypatch):
     assert stock.loss() == pytest.approx(loss, rel=1e-6)
     pytest.importorskip("torch")
     for name in ("PyTorch", "PyTorch, channels last"):
-        contender = contenders._kind(name)(*arguments)
+        contender = benchmark.KINDS[name](*arguments)
         assert contender.loss() == pytest.approx(loss, rel=1e-5)
 
 
@@ -73,3 +77,30 @@ def test_same_weights_for_all(weights):
     contenders.save_weights(5, weights)
     with np.load(weights, allow_pickle=False) as stored:
         np.testing.assert_array_equal(stored["conv1/W"], first)
+
+
+def test_peak_memory_is_the_systems_figure():
+    resource = pytest.importorskip("resource")
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert contenders.peak_memory() == pytest.approx(used * unit, rel=0.5)
+
+
+def test_peak_memory_is_unknown_where_python_has_no_resource_module(monkeypatch):
+    def no_file(*args, **kwargs):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(builtins, "open", no_file)
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert math.isnan(contenders.peak_memory())
+
+
+def test_a_contender_answers_from_a_process_of_its_own(weights):
+    args = benchmark.parse_arguments(
+        ["--batch", "1", "--n-class", "5", "--size", "32", "48"]
+    )
+    contender = benchmark.Contender("this project", args, weights)
+    loss = contender.ask("loss")
+    contender.close()
+    ours = contenders.ThisProject(1, 5, (32, 48), weights)
+    assert loss == pytest.approx(ours.loss())

@@ -1,8 +1,9 @@
 """Convolution of NumPy arrays, forward and backward, as matrix products.
 
-Called by ``functions`` and ``deconvolution``. Everything is done strip by strip: some rows of one image's
-output at a time, so that its columns (the input patches, one a column) stay in the cache
-and no buffer grows with the batch. The product of a strip goes straight into the output.
+Called by ``functions``, ``fused`` and ``deconvolution``. A strip (some rows of one image's
+output) is one product: weights (O, C * kh * kw) @ columns (C * kh * kw, pixels), where a
+column holds the input patch of one output pixel. The columns of a strip stay in the cache,
+no buffer grows with the batch, and the product goes straight into the output.
 """
 
 from collections.abc import Callable
@@ -12,21 +13,21 @@ import numpy as np
 
 from layers import threads
 
-# Bytes of columns and products a strip may hold. Smaller strips stay nearer in the cache, but
-# BLAS packs the weights again for each: 0.5 MB strips take 1.3 times as long as 4 MB.
+# Bytes of columns and products a strip may hold. Smaller strips fit a smaller cache, but BLAS
+# copies the weights again for each: 0.5 MB strips take 1.3 times as long as 4 MB.
 STRIP_BYTES = 1 << 22
-# A pass over fewer images than this is cut into parts of images. The constants here, not the
-# number of workers, decide the cut, so that sums are in the same order on every machine.
+# A batch of fewer images than this is cut into parts of images. Constants decide, not the
+# number of workers, so that sums are taken in the same order on every machine.
 TASKS = 8
-# Weight gradients that are held at once at most: more would only help more cores than that.
+# The images form so many groups at most, each with its own sum of weight gradients.
 GROUPS = 16
 
 
 class Window(NamedTuple):
-    """Where the patches of a convolution lie.
+    """Where the patches of a convolution lie; pairs are (rows, columns).
 
-    ``pad`` is at the top and left; what the output size needs at the bottom and right is
-    padded, too.
+    ``pad`` is the padding at the top and left; at the bottom and right there is as much as
+    the output size ``out`` needs.
     """
 
     kernel: tuple[int, int]
@@ -45,19 +46,19 @@ class Window(NamedTuple):
         )
 
     def reach(self, axis: int, outputs: int) -> int:
-        """Input rows (axis 0) or columns (axis 1) that so many outputs look at."""
+        """Input rows (axis 0) or columns (axis 1) that so many outputs depend on."""
         spread = (self.kernel[axis] - 1) * self.dilate[axis]
         return (outputs - 1) * self.stride[axis] + spread + 1
 
 
 class Patches:
-    """The patches of a window as the columns of a matrix, and back.
+    """Turns an image's patches into the columns of a matrix, and gradients back.
 
     ``winograd.Patches`` does the same with fewer multiplications.
     """
 
-    tile = 1  # neighbouring outputs that one column is for
-    points = 1  # products of that column
+    tile = 1  # neighbouring outputs that one column gives
+    points = 1  # matrix products that it takes part in
 
     def __init__(self, window: Window) -> None:
         self.window = window
@@ -69,7 +70,8 @@ class Patches:
             image: (C, H, W).
 
         Returns:
-            (C * kh * kw, (bottom - top) * out_w); a view of the image for a 1x1 kernel.
+            ndarray: (C * kh * kw, (bottom - top) * out_w); a view of the image for a 1x1
+            kernel.
         """
         window = self.window
         if window.is_pointwise(image.shape[1:]):
@@ -78,7 +80,7 @@ class Patches:
         padded = padded_strip(image, window, top, bottom)
         c, y, x = padded.strides
         (sy, sx), (dy, dx) = window.stride, window.dilate
-        # ndarray() instead of as_strided(): 1 us instead of 6, and there are many strips.
+        # (C, kh, kw, rows, out_w), a view. ndarray(): 1 us, as_strided() 6, a strip.
         patches = np.ndarray(
             (len(image), *window.kernel, bottom - top, window.out[1]),
             image.dtype,
@@ -101,7 +103,7 @@ class Patches:
 def padded_strip(
     image: np.ndarray, window: Window, top: int, bottom: int
 ) -> np.ndarray:
-    """The input (C, rows, columns) that output rows [top, bottom) look at, with padding."""
+    """The padded input (C, rows, columns) that output rows [top, bottom) depend on."""
     size = window.reach(0, bottom - top), window.reach(1, window.out[1])
     padded = np.zeros((len(image), *size), image.dtype)
     origin = top * window.stride[0] - window.pad[0], -window.pad[1]
@@ -111,7 +113,12 @@ def padded_strip(
 
 
 def overlap(size, image_size, origin) -> tuple[tuple, tuple]:
-    """Indices of maps where a canvas at ``origin`` lies on an image: (canvas, image)."""
+    """Index of the part that a canvas and an image share: (into the canvas, into the image).
+
+    Args:
+        size, image_size: Rows and columns of each.
+        origin: Row and column of the image where the canvas begins; may be negative.
+    """
     inside, source = [slice(None)], [slice(None)]
     for n, limit, start in zip(size, image_size, origin):
         first, last = max(start, 0), min(start + n, limit)
@@ -123,10 +130,10 @@ def overlap(size, image_size, origin) -> tuple[tuple, tuple]:
 def _add_columns(
     padded: np.ndarray, cols: np.ndarray, window: Window, top: int
 ) -> None:
-    """Add the gradient of columns to the padded image they were taken from."""
+    """Add the columns' gradient (C * kh * kw, pixels) to that of the padded image."""
     kh, kw = window.kernel
     (sy, sx), (dy, dx), out_w = window.stride, window.dilate, window.out[1]
-    cols = cols.reshape(len(padded), kh, kw, -1, out_w)
+    cols = cols.reshape(len(padded), kh, kw, -1, out_w)  # (C, kh, kw, rows, out_w)
     rows = cols.shape[3]
     for i in range(kh):
         y = top * sy + i * dy
@@ -139,14 +146,14 @@ def _add_columns(
 
 
 def _strips(patches: Patches, matrix: np.ndarray) -> int:
-    """Into how many strips to cut an output, so that each holds ``STRIP_BYTES`` or less."""
+    """Number of strips of an output, so that each takes ``STRIP_BYTES`` or less."""
     height, width = patches.window.out
     columns = height * width // patches.tile * patches.points
     return -(-columns * sum(matrix.shape[-2:]) * matrix.itemsize // STRIP_BYTES)
 
 
 def forward_tasks(images: int, patches: Patches, matrix: np.ndarray) -> list[tuple]:
-    """The (image, (top, bottom)) of all strips."""
+    """The strips of all images, as (image, (top, bottom))."""
     count = max(_strips(patches, matrix), -(-TASKS // images))
     strips = threads.cut(patches.window.out[0], count)
     return [(n, rows) for n in range(images) for rows in strips]
@@ -162,9 +169,9 @@ def convolve(x, weight, bias, window: Window, out=None, finish=add_bias) -> np.n
     """Convolution: y (N, O, out_h, out_w) of x (N, C, H, W), weight (O, C, kh, kw).
 
     Args:
-        out: Where y goes, the maps of each image contiguous; ``None``: a new array.
-        finish: What is done with the products (O, pixels) of a strip and the bias, in place,
-            while the products are in the cache.
+        out: Array for y, the maps of each image contiguous; ``None``: a new one.
+        finish: Called with the products (O, pixels) of a strip, which are still in the cache,
+            and the bias; changes the products in place.
     """
     matrix, patches = weight.reshape(len(weight), -1), Patches(window)
     if out is None:
@@ -206,14 +213,14 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
     """Gradients of the input, of the weight matrix (..., M, K) and of the bias (M,).
 
     Args:
-        gradient: Called with (image, top, bottom), returns the output's gradient in these
+        gradient: Called with (image, top, bottom); returns the gradient of these output
             rows, (..., M, columns).
     """
     channels = x.shape[1]
     taps = matrix.shape[-1] // channels
     strips = threads.cut(patches.window.out[0], _strips(patches, matrix))
     groups = [range(*part) for part in threads.cut(len(x), GROUPS)]
-    # A few images are cut into blocks of maps, each with its own part of the gradients.
+    # Of few images, each is cut into blocks of input maps, with gradients of their own.
     blocks = threads.cut(channels, -(-TASKS // len(x)))
     gx = np.empty(x.shape, x.dtype) if needs.x else None
     gw = np.zeros((len(groups), *matrix.shape), x.dtype)
@@ -222,7 +229,8 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
     def group(task) -> None:
         g, (first, last) = task
         part = slice(first * taps, last * taps)
-        weights, gw_part = matrix[..., part].swapaxes(-1, -2), gw[g, ..., part]
+        weights = matrix[..., part].swapaxes(-1, -2)  # (..., K of the block, M)
+        gw_part = gw[g, ..., part]  # (..., M, K of the block)
         product = np.empty(gw_part.shape, x.dtype)
         for n in groups[g]:
             if needs.x:
@@ -246,7 +254,7 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
 
 
 class ImageGradient:
-    """Collects the gradient of one image's maps, strip by strip."""
+    """Collects the gradient gx (C, H, W) of one image's maps, strip by strip."""
 
     def __init__(self, gx: np.ndarray, window: Window) -> None:
         self.gx, self.window = gx, window
@@ -271,5 +279,5 @@ class ImageGradient:
         origin = -self.window.pad[0], -self.window.pad[1]
         inside, source = overlap(self.padded.shape[1:], self.gx.shape[1:], origin)
         if self.padded[inside].shape != self.gx.shape:
-            self.gx.fill(0)  # rows or columns that no window looks at
+            self.gx.fill(0)  # rows or columns that no window covers
         self.gx[source] = self.padded[inside]

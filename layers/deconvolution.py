@@ -1,6 +1,6 @@
 """Deconvolution of NumPy arrays, forward and backward, as a small convolution.
 
-Called by ``functions``.
+Called by ``functions``; ``gpu_deconvolution`` uses its ``Interleave``.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,10 @@ from layers.convolution import (
 
 
 class PhasePatches(Patches):
-    """Patches and the outputs of all phases as rows, in which neighbours lie together."""
+    """Patches of the small convolution, its outputs as rows (pixels, maps).
+
+    So the ``sx`` neighbours of an output row lie together in memory when they are interleaved.
+    """
 
     def weights(self, matrix: np.ndarray) -> np.ndarray:
         return matrix
@@ -39,12 +42,15 @@ class PhasePatches(Patches):
 
 
 class Interleave(NamedTuple):
-    """How a deconvolution becomes a small convolution to stride^2 x as many maps.
+    """A deconvolution as a small convolution to stride^2 x as many maps, then interleaved.
 
-    Row ``Y`` of the output is ``Y + pad = stride * u + p``: it takes the kernel's rows
-    ``stride * a + p`` and the input's rows ``u - a``. So for each of the phases ``p`` the
-    rows ``u`` are a convolution with a kernel of ``ksize / stride`` taps, and its maps are
-    interleaved. A 16x16 kernel with stride 4 needs columns for 4x4 taps only: 16x smaller.
+    Write an output row as ``Y = stride * u + p - pad`` with a phase ``p`` below the stride.
+    It is the sum over ``a`` of kernel row ``stride * a + p`` times input row ``u - a``. So
+    the rows of one phase are a convolution with ``ksize / stride`` taps, and row ``u`` of
+    phase ``p`` goes to row ``Y``; the same along the columns. A 16x16 kernel of stride 4
+    becomes 16 phases with 4x4 taps, and the buffer of columns 16x smaller.
+
+    ``stride``, ``pad`` and ``out``, the output's size, are (rows, columns).
     """
 
     stride: tuple[int, int]
@@ -59,6 +65,7 @@ class Interleave(NamedTuple):
         return PhasePatches(window)
 
     def window(self, kernel: tuple[int, int]) -> Window:
+        """The window of the small convolution: its outputs are the rows and columns ``u``."""
         taps = kernel[0] // self.stride[0], kernel[1] // self.stride[1]
         first = [pad // s for pad, s in zip(self.pad, self.stride)]
         last = [(n - 1 + p) // s for n, p, s in zip(self.out, self.pad, self.stride)]
@@ -92,23 +99,23 @@ class Interleave(NamedTuple):
         return np.ascontiguousarray(phases.transpose(3, 0, 4, 1, 5, 2)).reshape(shape)
 
     def origin(self, top: int) -> tuple[int, int]:
-        """Row and column of the output where the canvas of the strip at ``top`` begins."""
+        """Where the interleaved strip that begins at ``u = top`` lies: (row, column) of y."""
         (sy, sx), (py, px) = self.stride, self.pad
         return (py // sy + top) * sy - py, px // sx * sx - px
 
 
-# Neighbouring output pixels are moved as one: 0.25 ns a float instead of 0.70.
+# Neighbouring floats of 8 or 16 bytes are copied as one item: 0.25 ns a float, not 0.70.
 _RUNS = {8: np.complex64, 16: np.complex128}
 
 
 def _as_runs(array: np.ndarray) -> np.ndarray:
-    """View the last axis, contiguous, as one item where there is a type of that size."""
+    """View the contiguous last axis as one item, if there is a type of that size."""
     kind = _RUNS.get(array.shape[-1] * array.itemsize)
     return array if kind is None else array.view(kind)
 
 
-# Maps times phases that are made at once: with more, the products of a strip do not stay in the
-# cache until they are interleaved; with fewer, a product is slower.
+# Columns of a product, maps times phases: with more, a strip's products leave the cache
+# before they are interleaved; with fewer, a product is slower.
 PRODUCT_WIDTH = 128
 
 
@@ -124,7 +131,7 @@ def deconvolve(x, weight, bias, form: Interleave) -> np.ndarray:
     )
     matrix = patches.weights(form.matrix(weight)).swapaxes(-1, -2)
     parts = threads.cut(maps, -(-maps * sy * sx // PRODUCT_WIDTH))
-    # Contiguous, for BLAS: its products take 0.9 times as long.
+    # (points, C * taps, maps of a part * sy * sx) each; contiguous, BLAS takes 0.9 of the time.
     weights = [
         np.ascontiguousarray(matrix[..., first * sy * sx : last * sy * sx])
         for first, last in parts
@@ -138,6 +145,7 @@ def deconvolve(x, weight, bias, form: Interleave) -> np.ndarray:
         cols = patches.columns(x[n], top, bottom).swapaxes(-1, -2)
         for (first, last), weights_of_part in zip(parts, weights):
             phases = patches.outputs(cols, weights_of_part)
+            # (tile, pixels / tile, maps * sy * sx) -> (maps, rows * sy, width * sx)
             phases = phases.reshape(tile, rows, width // tile, last - first, sy, sx)
             size = last - first, rows, sy, width // tile, tile, sx
             canvas = np.empty(size, x.dtype)
@@ -171,6 +179,7 @@ def deconvolve_backward(x, weight, gy, form: Interleave, needs: Needs):
         if canvas[inside].shape != canvas.shape:
             canvas.fill(0)
         canvas[inside] = gy[n][source]
+        # (maps, rows * sy, width * sx) -> (tile, pixels / tile, maps * sy * sx)
         canvas = _as_runs(canvas.reshape(maps, rows, sy, width // tile, tile, sx))
         phases = np.empty((tile, rows, width // tile, maps, sy, sx), gy.dtype)
         _as_runs(phases)[...] = canvas.transpose(4, 1, 3, 0, 2, 5)

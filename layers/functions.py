@@ -1,9 +1,9 @@
 """Chainer's functions of this network, fast for NumPy arrays; ``fcn_squeeze`` uses it as ``F``.
 
-Each function has the name, the arguments and the results of its namesake in
-``chainer.functions`` and is its function node with another CPU implementation. What that
-does not cover (CuPy and ChainerX arrays, float16, groups, double backpropagation, rare
-arguments) goes to Chainer's own code, with the same result.
+Each function has the arguments and results of its namesake in ``chainer.functions``; it is
+Chainer's function node with another CPU implementation. What that does not cover (CuPy and
+ChainerX arrays, float16, groups, double backpropagation, rare arguments) Chainer's own code
+computes.
 """
 
 import chainer_compat
@@ -24,7 +24,7 @@ from layers import convolution, deconvolution, elementwise, pooling
 
 
 def is_covered(*arrays) -> bool:
-    """Whether the kernels take these: filled NumPy arrays, all float32 or all float64."""
+    """Whether the CPU code takes these: NumPy arrays, not empty, all float32 or all float64."""
     return (
         all(type(a) is np.ndarray and a.size for a in arrays)
         and arrays[0].dtype in (np.float32, np.float64)
@@ -33,12 +33,12 @@ def is_covered(*arrays) -> bool:
 
 
 def _by_image(array: np.ndarray) -> np.ndarray:
-    """The array, each image of which is contiguous; a copy only if it must be."""
+    """The array, or a copy if its images are not contiguous."""
     return array if array[0].flags.c_contiguous else np.ascontiguousarray(array)
 
 
 def _double_backprop() -> bool:
-    """Whether the graph of this backward pass is wanted: only Chainer's own can give it."""
+    """Whether the gradient will itself be differentiated: only Chainer's own code can."""
     return chainer.config.enable_backprop
 
 
@@ -46,7 +46,7 @@ class Convolution2D(Convolution2DFunction):
     """Chainer's function node of a convolution, dilated or not."""
 
     def window(self, x, W) -> convolution.Window | None:
-        """The window, or ``None`` where the kernels do not cover the arguments."""
+        """The window, or ``None`` where the CPU code does not cover the arguments."""
         if not is_covered(x, W) or self.groups != 1:
             return None
         if self.cover_all or self.cudnn_fast:
@@ -86,7 +86,7 @@ def _needs(indexes) -> convolution.Needs:
 
 
 def _variables(gradients) -> list[chainer.Variable]:
-    """The gradients that are there, as variables."""
+    """The gradients that are not ``None``, as variables."""
     return [
         chainer.Variable(g, requires_grad=False) for g in gradients if g is not None
     ]
@@ -100,7 +100,7 @@ def convolution_2d(x, W, b=None, stride=1, pad=0, cover_all=False, **kwargs):
 
 class _Deconvolution2D(Deconvolution2DFunction):
     def _form(self, x, W):
-        """The interleaved form, or ``None`` where the kernels do not cover the arguments."""
+        """The interleaved form, or ``None`` where the CPU code does not cover the arguments."""
         if not is_covered(x, W) or self.groups != 1 or (self.dy, self.dx) != (1, 1):
             return None
         if W.shape[2] % self.sy or W.shape[3] % self.sx:
@@ -166,7 +166,7 @@ class _MaxPooling2D(MaxPoolingND):
     _place = None
 
     def _pool(self, x):
-        """The windows, or ``None`` where the kernels do not cover the arguments."""
+        """The windows, or ``None`` where the CPU code does not cover the arguments."""
         places = self.ksize[0] * self.ksize[1]
         if not is_covered(x) or places > 255 or max(self.pad) >= min(self.ksize):
             return None
@@ -193,9 +193,8 @@ class _MaxPooling2D(MaxPoolingND):
             return super().backward(indexes, grad_outputs)
         x, gy = self.get_retained_inputs()[0].array, grad_outputs[0].array
         if _double_backprop() or not is_covered(gy, x):
-            super().forward_cpu(
-                (x,)
-            )  # finds the places as Chainer's backward needs them
+            # Finds the places of the maxima in the form that Chainer's backward needs.
+            super().forward_cpu((x,))
             return super().backward(indexes, grad_outputs)
         gx = pooling.max_pool_backward(self._place, gy, self._pool(x))
         return (chainer.Variable(gx, requires_grad=False),)
@@ -279,7 +278,7 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
         x, t = (v.array for v in self.get_retained_inputs())
         if _double_backprop() or not self._takes(x, t):
             return super().backward(input_indexes, grad_outputs)
-        # Handed out once and forgotten: the array is as large as the scores.
+        # Not kept after use: the array is as large as the scores.
         gx, self._gx = self._gx, None
         if gx is None:
             _, gx = self._loss(x, t, True)

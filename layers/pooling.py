@@ -6,14 +6,17 @@ import numpy as np
 
 from layers import threads
 
-# Bytes of input a block may hold. Between two passes a thread needs the interpreter's lock, and
-# two threads wait for each other the longer, the shorter the passes: with 0.5 MB pooling takes
-# 1.9 times as long on two cores, and gains nothing from the second.
+# Bytes of input a block may hold. Between two NumPy calls a thread needs the GIL: short calls
+# make threads wait for each other. With 0.5 MB, pooling takes 1.9 times as long on two cores.
 BLOCK_BYTES = 1 << 21
 
 
 class Pool(NamedTuple):
-    """The windows of a pooling layer; pairs are (rows, columns)."""
+    """The windows of a pooling layer; pairs are (rows, columns).
+
+    ``size`` is the input's, ``out`` the output's. The canvas is the input with its padding,
+    as far as windows reach.
+    """
 
     size: tuple[int, int]
     out: tuple[int, int]
@@ -22,13 +25,13 @@ class Pool(NamedTuple):
     pad: tuple[int, int]
 
     def canvas_size(self) -> tuple[int, int]:
-        """Rows and columns that the windows look at, padding included."""
+        """Rows and columns that the windows cover, padding included."""
         return tuple(
             s * (n - 1) + k for n, k, s in zip(self.out, self.ksize, self.stride)
         )
 
     def inside(self) -> tuple[tuple, tuple]:
-        """Indices of maps where input lies on the canvas: (canvas, input)."""
+        """Index of the part that canvas and input share: (into the canvas, into the input)."""
         last = [
             min(n, m + p) for n, m, p in zip(self.canvas_size(), self.size, self.pad)
         ]
@@ -37,18 +40,23 @@ class Pool(NamedTuple):
         return (slice(None), *canvas), (slice(None), *source)
 
     def phase_size(self) -> tuple[int, int]:
-        """Rows and columns of a phase: every stride-th row and column of the input."""
+        """Size of a phase: every stride-th row and column of the canvas."""
         return tuple(
             n + (k - 1) // s for n, k, s in zip(self.out, self.ksize, self.stride)
         )
 
     def phases(self, axis: int) -> list[tuple[slice, slice] | None]:
-        """For each phase: its rows (or columns) that are input, and that input."""
+        """For each phase along an axis: ``slices`` of its rows (or columns)."""
         size = self.phase_size()[axis]
         return [self.slices(axis, size, r) for r in range(self.stride[axis])]
 
     def slices(self, axis: int, count: int, first: int) -> tuple[slice, slice] | None:
-        """Where ``stride * i + first - pad``, i < count, is input: i, and the input."""
+        """Which of the input rows (or columns) ``stride * i + first - pad``, i < count, exist.
+
+        Returns:
+            tuple or None: the range of i, and the input's rows it stands for; ``None`` if
+            there are none.
+        """
         stride, start = self.stride[axis], first - self.pad[axis]
         low = max(0, -(start // stride))
         high = min(count, (self.size[axis] - 1 - start) // stride + 1)
@@ -59,36 +67,36 @@ class Pool(NamedTuple):
 
 
 def _blocks(maps: np.ndarray) -> list[tuple[int, slice]]:
-    """Cut maps (N, C, H, W) into (image, maps)."""
+    """Cut maps (N, C, H, W) into blocks of at most ``BLOCK_BYTES``, as (image, maps)."""
     parts = threads.cut(maps.shape[1], -(-maps[0].nbytes // BLOCK_BYTES))
     return [(n, slice(*part)) for n in range(len(maps)) for part in parts]
 
 
 def max_pool(x: np.ndarray, pool: Pool, places: bool):
-    """Maxima y (N, C, *out) of the windows on x (N, C, H, W), and where they are.
+    """Maxima of the windows on x (N, C, H, W), and where they are.
 
     Args:
-        places: Whether they are wanted.
+        places: Whether the places are wanted.
 
     Returns:
-        (y, place); place is uint8 (N, C, *out), row * width + column in the window of the
-        first maximum, row by row, as in Chainer; or ``None``.
+        (y, place): y is (N, C, *out); place uint8 (N, C, *out) or ``None``: row * kernel width
+        + column, within the window, of the first maximum row by row, as in Chainer.
     """
     y = np.empty((*x.shape[:2], *pool.out), x.dtype)
     place = np.empty(y.shape, np.uint8) if places else None
 
     def block(task) -> None:
-        # Maxima slide over the columns, then the rows, all of them: on one long run of items
-        # a maximum takes 0.06 ns an item, on every second 0.8 ns. Then every stride-th is
-        # taken, of the rows as early as possible.
+        # Maxima over the rows of a window first, then over its columns. They are taken for
+        # windows at every position, and every stride-th is kept: a maximum over contiguous
+        # items takes 0.06 ns an item, over every second item 0.8 ns.
         if places:
-            canvas = _canvas(x[task], pool)
+            canvas = _canvas(x[task], pool)  # (C, canvas rows, canvas columns)
             width = canvas.shape[2]
             tall_at_all = _slide(np.maximum, canvas, pool.ksize[0], width)
-            tall = _every_stride(tall_at_all, pool, 0).copy()
+            tall = _every_stride(tall_at_all, pool, 0).copy()  # (C, out_h, columns)
         else:
             tall = _tall(x[task], pool)
-        largest = _slide(np.maximum, tall, pool.ksize[1], 1)
+        largest = _slide(np.maximum, tall, pool.ksize[1], 1)  # (C, out_h, columns)
         y[task] = _every_stride(largest, pool, 1)
         if places:
             row = _every_stride(_first_row(canvas, tall_at_all, pool), pool, 0).copy()
@@ -100,7 +108,7 @@ def max_pool(x: np.ndarray, pool: Pool, places: bool):
 
 
 def _canvas(x: np.ndarray, pool: Pool) -> np.ndarray:
-    """x with its padding, -inf."""
+    """Maps x (C, H, W) on a canvas, the padding -inf."""
     canvas = np.full((len(x), *pool.canvas_size()), -np.inf, x.dtype)
     inside, source = pool.inside()
     canvas[inside] = x[source]
@@ -121,9 +129,10 @@ def _tall(x: np.ndarray, pool: Pool) -> np.ndarray:
 
 
 def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
-    """Reduce each item and the ``count - 1`` items at distances of ``step`` after it.
+    """Reduce each item with the ``count - 1`` items that follow at distances of ``step``.
 
-    The last items of a map reach into the next map; no window begins there.
+    The array is taken as one run of items, so the last ones of a row (or map) are reduced with
+    the next row's (or map's). No window begins there, and they are dropped later.
     """
     result = np.empty_like(array)
     run, total = array.ravel(), result.ravel()
@@ -135,10 +144,18 @@ def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
 
 
 def _first_row(canvas, tall_at_all, pool: Pool) -> np.ndarray:
-    """The first row of each window that has its column's maximum; uint8."""
+    """For each item of the canvas: in which of the ksize rows from it the maximum is first.
+
+    Args:
+        canvas, tall_at_all: (C, canvas rows, canvas columns); the latter holds the maxima.
+
+    Returns:
+        ndarray: uint8, of the same shape.
+    """
     row = np.zeros(canvas.shape, np.uint8)
     run, tall, rows = canvas.ravel(), tall_at_all.ravel(), row.ravel()
-    # The number of the first row is how many rows before it are all smaller.
+    # A row's number is the number of rows before it. Counted: rows smaller than the maximum,
+    # until the first that is not.
     smaller = np.ones(run.shape, bool)
     for k in range(pool.ksize[0] - 1):
         shift = k * canvas.shape[2]
@@ -149,13 +166,23 @@ def _first_row(canvas, tall_at_all, pool: Pool) -> np.ndarray:
 
 
 def _first_place(tall, largest, row, pool: Pool) -> np.ndarray:
-    """The smallest row * width + column among the maxima of each window; uint8."""
+    """The smallest row * kernel width + column among the maxima of each window.
+
+    Args:
+        tall: (C, out_h, canvas columns), maxima over the rows of a window.
+        largest: The same shape, maxima over the whole window.
+        row: uint8, the same shape, the first row of ``tall``'s maximum. Is overwritten.
+
+    Returns:
+        ndarray: uint8, the same shape.
+    """
     row *= np.uint8(pool.ksize[1])
     place = np.full(tall.shape, 255, np.uint8)
     found, run, rows, maxima = (a.ravel() for a in (place, tall, row, largest))
     for k in range(pool.ksize[1]):
         part = found[: run.size - k]
-        # 0 where the maximum is, 255 elsewhere: as bytes, 4x less work than a where().
+        # True - 1 = 0 where the maximum is, False - 1 = 255 elsewhere, so that the minimum
+        # finds places of maxima only. Bytes are 4x less work than np.where.
         here = (run[k:] == maxima[: part.size]).view(np.uint8)
         here -= np.uint8(1)
         here |= rows[k:] + np.uint8(k)
@@ -171,13 +198,18 @@ def _every_stride(array: np.ndarray, pool: Pool, axis: int) -> np.ndarray:
 
 
 def max_pool_backward(place: np.ndarray, gy: np.ndarray, pool: Pool) -> np.ndarray:
-    """Route gy (N, C, *out) to the places that ``max_pool`` found."""
+    """Gradient gx (N, C, *size): each item of gy (N, C, *out) goes to its maximum's place.
+
+    Args:
+        place: uint8 (N, C, *out), from ``max_pool``.
+    """
     gx = np.empty((*gy.shape[:2], *pool.size), gy.dtype)
     (sy, sx), width = pool.stride, pool.phase_size()[1]
 
     def block(task) -> None:
-        # Each phase of the input's rows and columns is as large as the output and a margin:
-        # a place in the window is a shift of the whole, one long run of items.
+        # The canvas is cut into stride x stride phases, each as large as the output and a
+        # margin. All windows' items (i, j) lie in one phase, at a constant distance from the
+        # window's own item, so that they are added in one run.
         source, where = _with_margin(gy[task], pool), _with_margin(place[task], pool)
         phases = np.zeros((sy, sx, source.size), gy.dtype)
         mask = np.empty(source.shape, bool)
@@ -197,14 +229,14 @@ def max_pool_backward(place: np.ndarray, gy: np.ndarray, pool: Pool) -> np.ndarr
 
 
 def _with_margin(array: np.ndarray, pool: Pool) -> np.ndarray:
-    """A copy in the size of a phase, 0 in the margin."""
+    """Copy (C, *out) to (C, *phase_size), 0 in the margin at the bottom and right."""
     result = np.zeros((len(array), *pool.phase_size()), array.dtype)
     result[:, : pool.out[0], : pool.out[1]] = array
     return result
 
 
 def _merge(phases: np.ndarray, gx: np.ndarray, pool: Pool) -> None:
-    """Put the phases' rows and columns back in their order."""
+    """Put the phases (sy, sx, C, *phase_size) in their rows and columns of gx (C, *size)."""
     columns = pool.phases(1)
     if None in columns or None in pool.phases(0):
         gx.fill(0)

@@ -1,10 +1,10 @@
-"""Convolution with four taps in a row by half of the multiplications.
+"""Convolution whose kernel has four columns, with half of the multiplications.
 
-Called by ``deconvolution``: the last layer, a 16x16 kernel of stride 4, is half of the
-network's arithmetic, and four taps in each direction. Three neighbouring outputs of four taps
-are 12 multiplications, or by polynomial interpolation at six points 6 (Winograd, *Arithmetic
-Complexity of Computations*, 1980; Lavin and Gray, arXiv:1509.09308). Along the columns only:
-in both directions the products are so small that the transforms cost what they save.
+Called by ``deconvolution``: the last layer, a 16x16 deconvolution of stride 4, is half of the
+network's arithmetic and becomes a 4x4 convolution. Three neighbouring outputs of four taps
+take 12 multiplications; as values of a polynomial at six points they take 6 (Winograd,
+*Arithmetic Complexity of Computations*, 1980; Lavin and Gray, arXiv:1509.09308). This is done
+along rows only: in both directions, the transforms would cost what they save.
 """
 
 import numpy as np
@@ -13,7 +13,8 @@ from layers import convolution, threads
 
 TAPS, TILE, POINTS = 4, 3, 6
 
-# Evaluation at 0, 1, -1, 2, -2 and infinity: outputs = A ((G taps) * (B inputs)).
+# outputs (3) = A (3, 6) @ ((G (6, 4) @ taps (4)) * (B (6, 6) @ inputs (6))): polynomials are
+# evaluated at 0, 1, -1, 2, -2 and infinity, multiplied point by point, and interpolated.
 A = np.array(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 1]],
     np.float64,
@@ -46,10 +47,11 @@ G = (
 
 
 class Patches(convolution.Patches):
-    """Patches of a window of four columns, stride 1, transformed; three outputs a column.
+    """Transformed patches of a window with four columns and stride 1.
 
-    The arrays are those of ``convolution`` with the point as a first axis, a row of the
-    window instead of each of its places, and a third of the columns.
+    A column gives a tile of three neighbouring outputs. Beside ``convolution.Patches``, all
+    arrays have the six points as their first axis, C * kh rows instead of C * kh * 4, and a
+    third of the columns.
     """
 
     tile, points = TILE, POINTS
@@ -61,19 +63,19 @@ class Patches(convolution.Patches):
 
     def weights(self, matrix: np.ndarray) -> np.ndarray:
         """Weights (M, C * kh * 4) as (6, M, C * kh)."""
-        taps = matrix.reshape(-1, TAPS)
+        taps = matrix.reshape(-1, TAPS)  # (M * C * kh, 4)
         result = np.empty((POINTS, len(taps)), matrix.dtype)
 
         def point(i: int) -> None:
             np.matmul(taps, G[i].astype(matrix.dtype), out=result[i])
 
-        # As tasks, because BLAS's own threads, once woken, spin beside ours for a while.
+        # As tasks: BLAS's own threads would go on spinning beside ours after the product.
         threads.parallel(point, range(POINTS))
         return result.reshape(POINTS, len(matrix), -1)
 
     def weight_gradients(self, gw: np.ndarray) -> np.ndarray:
-        """The gradient of ``weights``' argument."""
-        points = gw.reshape(POINTS, -1)
+        """Gradient (6, M, C * kh) of the points as that of the matrix, (M, C * kh * 4)."""
+        points = gw.reshape(POINTS, -1)  # (6, M * C * kh)
         result = np.empty((points.shape[1], TAPS), gw.dtype)
 
         def tap(i: int) -> None:
@@ -83,11 +85,14 @@ class Patches(convolution.Patches):
         return result.reshape(gw.shape[1], -1)
 
     def columns(self, image: np.ndarray, top: int, bottom: int) -> np.ndarray:
-        """Patches (6, C * kh, (bottom - top) * tiles)."""
+        """Patches of output rows [top, bottom): (6, C * kh, (bottom - top) * tiles)."""
         padded = convolution.padded_strip(image, self.window, top, bottom)
-        points = _transform(B, _tiles(padded, self.tiles))
+        points = _transform(
+            B, _tiles(padded, self.tiles)
+        )  # (6, C, rows + kh - 1, tiles)
         p, c, y, x = points.strides
         rows, kernel = bottom - top, self.window.kernel[0]
+        # A view in which each row of points occurs in up to kh patches.
         patches = np.ndarray(
             (POINTS, len(image), kernel, rows, self.tiles),
             image.dtype,
@@ -110,7 +115,7 @@ class Patches(convolution.Patches):
         return _transform(A.T, phases).swapaxes(1, 2)
 
     def sums(self, out_gradient: np.ndarray) -> np.ndarray:
-        # At the point 1 the three outputs of a tile are added up.
+        # At point 1 all powers are 1: it holds the sum of a tile's three gradients.
         return out_gradient[1].sum(axis=1)
 
     def image_gradient(self, gx: np.ndarray) -> "ImageGradient":
@@ -118,7 +123,7 @@ class Patches(convolution.Patches):
 
 
 class ImageGradient(convolution.ImageGradient):
-    """Collects the gradient of one image's maps, strip by strip."""
+    """Collects the gradient gx (C, H, W) of one image's maps, strip by strip."""
 
     def __init__(self, gx: np.ndarray, window, tiles: int) -> None:
         super().__init__(gx, window)
@@ -140,14 +145,14 @@ class ImageGradient(convolution.ImageGradient):
 
 
 def _tiles(padded: np.ndarray, tiles: int) -> np.ndarray:
-    """View maps (C, rows, columns) as the six inputs of each tile, (6, C, rows, tiles)."""
+    """View maps (C, rows, columns) as (6, C, rows, tiles): the inputs of each tile."""
     c, y, x = padded.strides
-    shape = POINTS, *padded.shape[:2], tiles
+    shape = POINTS, *padded.shape[:2], tiles  # tiles begin 3 columns apart, and overlap
     return np.lib.stride_tricks.as_strided(padded, shape, (x, c, y, TILE * x))
 
 
 def _transform(matrix: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """Multiply along the first axis. A product: as fast as additions by hand."""
+    """matrix (m, n) @ array (n, ...) -> (m, ...)."""
     size = len(matrix), *array.shape[1:]
     result = np.empty(size, array.dtype)
     flat = np.ascontiguousarray(array).reshape(len(array), -1)

@@ -165,17 +165,17 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         return image, label
 
     @property
-    def _scales(self) -> list[float]:
+    def scales(self) -> list[float]:
         """The factors by which a batch may be scaled, beside 1."""
         aug = self.args.aug_params
         return aug.params.scale if aug.do_augment and aug.params.do_scale else []
 
     def _batch_scale(self, draw: Draw) -> float:
         """One scale for all images of a batch: in half of the batches, one out of the list."""
-        if not self._scales:
+        if not self.scales:
             return 1.0
         rng = random_generator(self.args.seed, draw.epoch, draw.batch, 1)
-        return 1.0 if rng.integers(0, 2) else float(rng.choice(self._scales))
+        return 1.0 if rng.integers(0, 2) else float(rng.choice(self.scales))
 
     def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
         """Raise a UserError where an augmentation by scale would leave too little of an image.
@@ -184,7 +184,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             index: number of the image, for the message.
             size: (H, W) after image_scale.
         """
-        smallest = augmentation.scaled_size(size, min([1.0, *self._scales]))
+        smallest = augmentation.scaled_size(size, min([1.0, *self.scales]))
         self._refuse_too_small(index, smallest, "augmentation_params.scale")
 
     def _refuse_too_small(

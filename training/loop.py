@@ -44,20 +44,17 @@ class Updater(chainer.training.updaters.StandardUpdater):
         """One iteration: a batch, its loss, the gradients, Adam's step.
 
         Raises:
-            UserError: the loss is not finite, or the images are of different sizes.
+            UserError: the loss is not finite, the images are of different sizes, or they take more
+                memory than there is.
         """
-        optimizer = self.get_optimizer("main")
         batch = self.get_iterator("main").next()
         try:
-            x, t = self.converter(batch, self.device)
-        except UserError as error:
-            raise UserError(f"{error}\n       the batch: {self._names()}") from None
-        factor = self._processes.loss_factor(batch)
-        # Computed from the iteration alone, so that snapshots need not hold it. Chainer's shift
-        # extensions have a state each, and warm-up and decay would overwrite each other's value.
-        optimizer.alpha = self._learning_rate(self.iteration)
-        try:
-            optimizer.update(self._finite_loss, x, t, factor)
+            self._learn(batch)
+        except MemoryError:  # the GPU's, too
+            raise UserError(
+                f"not enough memory for the batch of iteration {self.iteration + 1}; lower "
+                "training_params.batch_size or image_scale"
+            ) from None
         except (FloatingPointError, RuntimeError) as error:
             # In debug mode Chainer raises a RuntimeError, as it does for bugs.
             if isinstance(error, RuntimeError) and "NaN is detected" not in str(error):
@@ -67,6 +64,19 @@ class Updater(chainer.training.updaters.StandardUpdater):
                 f"training_params.learning_rate, and look at the images of the batch: "
                 f"{self._names()}"
             ) from None
+
+    def _learn(self, batch: list) -> None:
+        """One step of Adam on a batch of examples."""
+        try:
+            x, t = self.converter(batch, self.device)
+        except UserError as error:
+            raise UserError(f"{error}\n       the batch: {self._names()}") from None
+        factor = self._processes.loss_factor(batch)
+        optimizer = self.get_optimizer("main")
+        # Computed from the iteration alone, so that snapshots need not hold it. Chainer's shift
+        # extensions have a state each, and warm-up and decay would overwrite each other's value.
+        optimizer.alpha = self._learning_rate(self.iteration)
+        optimizer.update(self._finite_loss, x, t, factor)
 
     def _finite_loss(self, x, t, factor: float) -> chainer.Variable:
         """The loss times a factor, checked before it reaches the weights.

@@ -12,6 +12,7 @@ from files.errors import UserError
 from files.text_table import percent
 from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import ListSummary, spread_out, survey, warnings_about
+from training.memory import refuse_too_much
 
 # Pairs of a list that are read before training: this many, spread over it, or what can be read
 # in so many seconds, but a few in any case. The rest is looked at when it is read in training.
@@ -40,6 +41,7 @@ def check_datasets(train: DatasetPreProcessor, val: DatasetPreProcessor) -> str:
         UserError: the first file that is missing, broken or does not fit.
     """
     summaries = [_checked("train", train), _checked("val", val)]
+    _refuse_too_large_batch(summaries[0])
     # The test list is read later, by predict.py; a file that it lacks should be known today.
     refuse_missing_files(DatasetPreProcessor(chainer.global_config.user_test_args))
     return _brief_description(summaries) + "\n"
@@ -67,6 +69,16 @@ def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
             "are in ignore_labels or -1); there is nothing to learn or to measure"
         )
     return summary
+
+
+def _refuse_too_large_batch(summary: ListSummary) -> None:
+    """Raise a UserError where a batch of a list's images needs more memory than there is."""
+    dataset = summary.dataset
+    largest = max(summary.sizes.values(), key=lambda size: size[0] * size[1])
+    size = dataset.size_after_crop(largest)
+    batch_size = min(dataset.args.training_params.batch_size, len(dataset))
+    scale = max([1.0, *dataset.scales])
+    refuse_too_much(dataset.args.n_class, batch_size, size, scale)
 
 
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:

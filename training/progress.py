@@ -84,6 +84,11 @@ class Curves(extension.Extension):
         self._next_time = 0.0
         self._late_trainer = None
 
+    def initialize(self, trainer) -> None:
+        # A run that was killed after its last snapshot may not have drawn its last epochs.
+        if trainer.get_extension("LogReport").log:
+            self._late_trainer = trainer
+
     def __call__(self, trainer) -> None:
         start = time.monotonic()
         if start < self._next_time:

@@ -18,12 +18,16 @@ from training.interruption import Interrupted
 
 _KEPT = 2  # the newest, and one to fall back on
 _NAME = re.compile(r"snapshot_iteration_(\d+)\.npz")
-# Stored here is which values were None: as arrays they would need pickle, which can run code
-# when it is read.
+# Names of the values that are None. As arrays of their own they would need pickle, which can run
+# code when it is read.
 _NONE_KEYS = "_none_keys"
 _FINGERPRINT = "_fingerprint"
-# Weights, their two moments in Adam, and the best weights; and the log.
+# How often the weights are in a snapshot: themselves, their two moments in Adam, the best ones;
+# and bytes for all else, above all the log: 300 an epoch.
 _MODELS, _MAX_REST = 4, 1 << 28
+
+
+Values = dict[str, np.ndarray]
 
 
 class Snapshots(extension.Extension):
@@ -55,18 +59,19 @@ class Snapshots(extension.Extension):
         self._before_last = None
         # All end after the same iteration, whichever process was asked to.
         signal = self._processes.largest(self._stop.received or 0)
-        self._stop.received = signal or None
-        if is_new_epoch or self._stop.received:
+        if signal:  # else keep what may have been received since: it counts next time
+            self._stop.received = signal
+        if is_new_epoch or signal:
             self._write(trainer.out, self._state(trainer))
         elif (
             self._processes.size == 1
             and (trainer.updater.iteration + 1) % self._iterations == 0
         ):
-            # The iteration that ends an epoch ends in a validation, which may take long. Who
-            # breaks it off goes on from before that iteration: 12 MB are copied in 5 ms.
+            # Keep the state from just before the epoch's last iteration, so that an interrupted
+            # validation loses nothing. It is 12 MB, copied in 5 ms.
             state = self._state(trainer)
             self._before_last = {k: np.array(v) for k, v in state.items()}
-        if self._stop.received:
+        if signal:
             raise Interrupted
 
     def stop_if_asked(self, trainer) -> None:
@@ -112,7 +117,7 @@ def snapshots(folder: str) -> list[str]:
     """Paths of the snapshots in a folder, newest first."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     paths = [os.path.join(folder, name) for name in names if _NAME.fullmatch(name)]
-    return sorted(paths, key=_iteration, reverse=True)
+    return sorted(filter(os.path.isfile, paths), key=_iteration, reverse=True)
 
 
 def restore_newest(
@@ -173,11 +178,49 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
             f"--resume: {path} is of a run with other settings: {', '.join(differing)}; put "
             "them back, or start again without --resume"
         )
+    _refuse_unfit(path, model, values)
     for key in none_keys:
         values[key] = np.array(None, dtype=object)
     try:
         chainer.serializers.NpzDeserializer(values).load(trainer)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except UserError as error:
+        raise UserError(f"--resume: {path} cannot be used: {error}") from None
+    # Chainer, NumPy and Python's int() raise different kinds on values of another type or shape.
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        LookupError,
+    ) as error:
         raise UserError(
             f"--resume: {path} was stored by another version of this program: {error}"
         ) from None
+
+
+def _refuse_unfit(path: str, model: chainer.Link, values: Values) -> None:
+    """Make sure that weights, Adam's moments and the best weights can be used.
+
+    Chainer takes moments of any shape, and fails in the iteration after.
+
+    Raises:
+        UserError: one is of another shape than its parameter, NaN or infinite.
+    """
+    places = [f"updater/optimizer:main{{}}/{part}" for part in ("m", "v", "master")]
+    places += ["updater/model:main{}", "extensions/best_model/weights{}"]
+    for name, param in sorted(model.namedparams()):
+        for key in (place.format(name) for place in places):
+            value = values.get(key)
+            if value is None:  # before the first update, or not in mixed16
+                continue
+            if value.shape != param.shape or value.dtype.kind != "f":
+                fault = f"is {value.dtype} {value.shape}, not float {param.shape}"
+            elif not np.isfinite(value).all():
+                fault = "is not finite"
+            else:
+                continue
+            raise UserError(
+                f"--resume: {path}: {key.split('/', 1)[1]} {fault}; go on from an earlier "
+                "snapshot, or start again without --resume"
+            )

@@ -1,0 +1,71 @@
+"""The learning rate by hand-computed values; a loss that diverges; the end of a training."""
+
+from types import SimpleNamespace
+
+import pytest
+
+import train
+from files.errors import run_program
+from training.loop import LastEpoch, LearningRate
+
+PARAMS = {
+    "learning_rate": 0.8,
+    "epochs": 2,
+    "schedule": "constant",
+    "poly_power": 2,
+    "warmup_iterations": 0,
+}
+
+
+def rates(**changes) -> list[float]:
+    """The step size of each of 4 iterations: 2 epochs of 2."""
+    rate = LearningRate(SimpleNamespace(**{**PARAMS, **changes}), batches=2)
+    return [rate(iteration) for iteration in range(4)]
+
+
+class TestLearningRate:
+    def test_constant(self):
+        assert rates() == [0.8] * 4
+
+    def test_poly_falls_by_the_power_of_what_is_left(self):
+        # 0.8 times 1, (3/4)^2, (2/4)^2, (1/4)^2
+        assert rates(schedule="poly") == pytest.approx([0.8, 0.45, 0.2, 0.05])
+
+    def test_warm_up_rises_to_the_full_rate(self):
+        # 1/4, 2/4, 3/4 and all of it
+        assert rates(warmup_iterations=4) == pytest.approx([0.2, 0.4, 0.6, 0.8])
+
+    def test_warm_up_is_a_factor_of_the_decaying_rate(self):
+        expected = [0.8 / 2, 0.45, 0.2, 0.05]
+        assert rates(schedule="poly", warmup_iterations=2) == pytest.approx(expected)
+
+
+def test_training_with_fewer_epochs_than_were_trained_has_ended():
+    trainer = SimpleNamespace(updater=SimpleNamespace(epoch=5))
+    assert [LastEpoch(epochs)(trainer) for epochs in (4, 5, 6)] == [True, True, False]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("dtype", "rate", "lovasz"),
+    [
+        ("float32", 10, 0),
+        ("float32", 10, 2),
+        ("float32", 1e3, 2),
+        ("float32", 1e18, 2),
+        ("mixed16", 1e3, 2),
+    ],
+)
+def test_loss_that_diverges_is_a_sentence_with_exit_code_2(
+    small_data, capsys, dtype, rate, lovasz
+):
+    small_data.write_config(
+        dtype=dtype,
+        training_params={"learning_rate": rate, "lovasz": lovasz, "epochs": 9},
+    )
+    with pytest.raises(SystemExit) as caught:
+        run_program(lambda: train.main(["--config", str(small_data.config_path)]))
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert "error: the loss is nan in epoch 1, iteration 2" in message
+    assert "lower training_params.learning_rate" in message and "train_" in message

@@ -1,5 +1,8 @@
 """Looks at all images and labels before training: python data_check.py --config config.yaml"""
 
+if __name__ == "__main__":
+    import files.ctrl_c  # noqa: F401  (until all below is imported)
+
 import argparse
 import os
 import sys

@@ -1,5 +1,8 @@
 """Trains the SqueezeNet-FCN: python train.py --config config.yaml"""
 
+if __name__ == "__main__":
+    import files.ctrl_c  # noqa: F401  (until all below is imported)
+
 import argparse
 import sys
 

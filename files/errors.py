@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ def run_program(main: Callable[[], int | None]) -> None:
     141, as a shell counts. An OSError (disk full, folder read-only, file gone) names its path,
     and counts as one.
     """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # by files.ctrl_c
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = main()
         sys.stdout.flush()

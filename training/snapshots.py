@@ -183,6 +183,8 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
         values[key] = np.array(None, dtype=object)
     try:
         chainer.serializers.NpzDeserializer(values).load(trainer)
+        if any(param.update_rule.t < 0 for param in model.params()):
+            raise ValueError("a parameter has been updated less than 0 times")
     except UserError as error:
         raise UserError(f"--resume: {path} cannot be used: {error}") from None
     # Chainer, NumPy and Python's int() raise different kinds on values of another type or shape.

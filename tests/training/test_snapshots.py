@@ -20,6 +20,7 @@ FORGED = {
     "updater/model:main/conv1/W": np.full((96, 3, 7, 7), np.nan, np.float32),
     "updater/optimizer:main/conv1/W/m": np.zeros((2, 2), np.float32),
     "updater/optimizer:main/conv1/W/v": np.full((96, 3, 7, 7), np.inf, np.float32),
+    "updater/optimizer:main/conv1/W/t": np.array(-5),
     "updater/optimizer:main/t": np.array(np.inf),
     "extensions/best_model/miou": np.array("best"),
     "extensions/LogReport/_summary/_names": np.array("{"),

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Callable
 
 EXIT_CODE = 2
@@ -20,6 +21,24 @@ class UserError(Exception):
 
 class BrokenFileError(UserError):
     """A file that cannot be read, or was cut short or changed after it was written."""
+
+
+def printable(text: object) -> str:
+    """What a file or a command line holds, as one line that is safe to show on a terminal.
+
+    Args:
+        text: anything; str() makes it text.
+
+    Returns:
+        str: control characters (colours, movements of the cursor, ends of lines, the direction
+        of writing) are spelt out, as in ``\\x1b``.
+    """
+    return "".join(
+        c
+        if c.isprintable() or unicodedata.category(c) == "Zs"  # all kinds of spaces
+        else c.encode("unicode_escape").decode("ascii")
+        for c in str(text)
+    )
 
 
 def run_program(main: Callable[[], int | None]) -> None:

@@ -37,3 +37,11 @@ def test_users_error_is_a_sentence_and_exit_code_2(error, sentence, capsys):
         errors.run_program(main)
     assert end.value.code == errors.EXIT_CODE == 2
     assert capsys.readouterr().err == sentence
+
+
+def test_control_characters_are_spelt_out_and_other_characters_are_not():
+    # A change of colour, an end of line, a C1 code, a change of direction, half a character.
+    dangerous = "a\x1b[31m\n\t\x9b\u202e\ud800"
+    assert errors.printable(dangerous) == r"a\x1b[31m\n\t\x9b\u202e\ud800"
+    harmless = "空\u3000道路 Straße\xa0✓"
+    assert errors.printable(harmless) == harmless

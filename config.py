@@ -1,10 +1,13 @@
-"""Reads config.yaml, checks every key, and fills chainer.global_config as the chapter does."""
+"""Reads config.yaml, checks every key, and fills chainer.global_config as the chapter does.
+
+Each key stands once, in Config: its type, range, default, and whether results depend on it. The
+programs and the tests load their configuration here.
+"""
 
 import argparse
-import difflib
 import os
-import reprlib
 import shlex
+from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
@@ -22,33 +25,41 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from dataset.demo_data import ensure_configured_demo_data
 from dataset.label_table import LabelTable, read_label_table
-from files.errors import UserError
-from files.yaml_reader import parse_yaml, read_yaml
+from files.errors import UserError, printable
+from files.validation import validated
+from files.yaml_reader import read_yaml, set_value
 
-_MAX_PROBLEMS = 20  # of a file that is no configuration, all would fill the screen
+# More folders than any path has; os.makedirs() recurses into each.
+_MAX_FOLDERS = 200
 
-PATH_KEYS = (
-    "image_dir_path",
-    "train_image_pointer",
-    "val_image_pointer",
-    "test_image_pointer",
-    "label_path",
-    "output_path",
-)
+
+class Mark(Enum):
+    """Stands in the type of a key that is no plain setting of the result; see marked()."""
+
+    PATH = "a file or folder: results depend on what it holds, not on where it lies"
+    LENGTH = "how long a run lasts, and after how many epochs it stores a model"
+    FREE = "no result depends on it, or not more than on the machine"
 
 
 def _number(value: Any) -> Any:
     """A float as people write it: YAML 1.1 reads 1e-3 (no dot) as text."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise PydanticCustomError("number", "should be a number")
+    return value
+
+
+def _integer(value: Any) -> Any:
+    """For Literal, to which true and 1.0 are 1."""
+    if type(value) is not int:
+        raise PydanticCustomError("integer", "should be an integer")
     return value
 
 
@@ -61,14 +72,9 @@ def _path(value: str) -> str:
 def _is_path(value: str) -> bool:
     """Whether the operating system can take a text for a path."""
     try:
-        return b"\0" not in os.fsencode(value)
+        return b"\0" not in os.fsencode(value) and value.count("/") < _MAX_FOLDERS
     except UnicodeEncodeError:
         return False
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-_Factor = Annotated[Number, Field(gt=0, le=8)]
-FilePath = Annotated[StrictStr, Field(min_length=1), AfterValidator(_path)]
 
 
 def _ascending(limits: list[float]) -> list[float]:
@@ -83,65 +89,76 @@ def _range(number: Any) -> Any:
     return Annotated[ends, AfterValidator(_ascending)]
 
 
+# More than any run needs; a number of hundreds of digits would end the computation in an error.
+_Count = Annotated[StrictInt, Field(ge=1, le=10**9)]
+_Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+_Factor = Annotated[_Number, Field(gt=0, le=8)]
+_FilePath = Annotated[StrictStr, Field(min_length=1), AfterValidator(_path), Mark.PATH]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 class TrainingParams(_Section):
-    learning_rate: Annotated[Number, Field(gt=0)]
-    batch_size: Annotated[StrictInt, Field(ge=1)]
-    weight_decay: Annotated[Number, Field(ge=0)]
-    epochs: Annotated[StrictInt, Field(ge=1)]
-    snapshot_epochs: Annotated[StrictInt, Field(ge=1)]
-    # What the book's recipe does not have, off unless it is asked for.
+    """The defaults are the book's recipe; what it does not have is off."""
+
+    learning_rate: Annotated[_Number, Field(gt=0)] = 0.001
     schedule: Literal["constant", "poly"] = "constant"
-    poly_power: Annotated[Number, Field(gt=0)] = 0.9
-    warmup_iterations: Annotated[StrictInt, Field(ge=0)] = 0
-    class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
+    poly_power: Annotated[_Number, Field(gt=0)] = 0.9
+    warmup_iterations: Annotated[StrictInt, Field(ge=0, le=10**9)] = 0
+    batch_size: _Count = 20
+    weight_decay: Annotated[_Number, Field(ge=0)] = 0.0005
+    epochs: Annotated[_Count, Mark.LENGTH] = 99
+    snapshot_epochs: Annotated[_Count, Mark.LENGTH] = 5
+    class_weights: Annotated[_Number, Field(ge=0, le=1)] = 0.0
+    lovasz: Annotated[_Number, Field(ge=0, le=100)] = 0.0
 
 
 class AugmentationParams(_Section):
-    do_augment: StrictBool
-    do_flip: StrictBool
+    """The defaults are the book's recipe; what it does not have is off."""
+
+    do_augment: StrictBool = True
+    do_flip: StrictBool = True
     flips: Literal["both", "left_right", "upside_down"] = "both"
-    do_scale: StrictBool
-    scale: Annotated[list[_Factor], Field(min_length=1)]
-    change_brightness: StrictBool
-    change_contrast: StrictBool
+    do_scale: StrictBool = False
+    scale: Annotated[list[_Factor], Field(min_length=1)] = [0.25, 0.5]
+    change_brightness: StrictBool = False
+    change_contrast: StrictBool = False
     zoom: _range(_Factor) = [1.0, 1.0]
-    color_gain: _range(Annotated[Number, Field(ge=0, le=8)]) = [1.0, 1.0]
-    color_offset: Annotated[Number, Field(ge=0, le=255)] = 0.0
+    color_gain: _range(Annotated[_Number, Field(ge=0, le=8)]) = [1.0, 1.0]
+    color_offset: Annotated[_Number, Field(ge=0, le=255)] = 0.0
 
 
 class Config(_Section):
-    """The keys of config.yaml, each with its type and range; config.yaml explains them."""
+    """The keys of config.yaml, which explains them."""
 
-    image_dir_path: FilePath
-    train_image_pointer: FilePath
-    val_image_pointer: FilePath
-    test_image_pointer: FilePath
-    label_path: FilePath
+    image_dir_path: _FilePath
+    train_image_pointer: _FilePath
+    val_image_pointer: _FilePath
+    test_image_pointer: Annotated[_FilePath, Mark.FREE]
+    label_path: _FilePath
     ignore_labels: list[StrictStr] = []
-    output_path: FilePath
-    n_class: Annotated[StrictInt, Field(ge=1)] | None = None
-    in_ch: Literal[1, 3] = 3
+    # Free because it must agree with the table in label_path.
+    n_class: Annotated[Annotated[StrictInt, Field(ge=1)] | None, Mark.FREE] = None
+    in_ch: Annotated[Literal[1, 3], BeforeValidator(_integer)] = 3
+    image_scale: Annotated[_Number, Field(gt=0, le=1)] = 1.0
     dilated: StrictBool = True
-    bypass: StrictBool = False
-    user_multiple: Annotated[StrictInt, Field(ge=1)] = 16
-    image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    user_multiple: Annotated[StrictInt, Field(ge=1, le=1 << 15)] = 16
     normalizer: Literal["GCN", "LCN", "none"] = "GCN"
-    gpu: Annotated[StrictInt, Field(ge=-1)] = -1
+    bypass: StrictBool = False
+    training_params: TrainingParams = TrainingParams()
+    augmentation_params: AugmentationParams = AugmentationParams()
+    output_path: Annotated[_FilePath, Mark.FREE]
+    gpu: Annotated[StrictInt, Field(ge=-1, le=1 << 15), Mark.FREE] = -1
     dtype: Literal["float32", "mixed16"] = "float32"
-    communicator: Literal["auto", "naive", "flat", "non_cuda_aware", "pure_nccl"] = (
-        "auto"
-    )
+    communicator: Annotated[
+        Literal["auto", "naive", "flat", "non_cuda_aware", "pure_nccl"], Mark.FREE
+    ] = "auto"
     seed: Annotated[StrictInt, Field(ge=0, lt=2**32)] = 0
-    debug_mode: StrictBool = False
-    loader_jobs: Annotated[StrictInt, Field(ge=0, le=256)] = 2
-    cache_size: Annotated[StrictInt, Field(ge=0)] = 256
-    training_params: TrainingParams
-    augmentation_params: AugmentationParams
+    loader_jobs: Annotated[StrictInt, Field(ge=0, le=256), Mark.FREE] = 2
+    cache_size: Annotated[StrictInt, Field(ge=0, le=1 << 30), Mark.FREE] = 256
+    debug_mode: Annotated[StrictBool, Mark.FREE] = False
 
     @field_validator("user_multiple")
     @classmethod
@@ -155,17 +172,36 @@ class Config(_Section):
         return value
 
 
-KNOWN_KEYS = [
-    *Config.model_fields,
-    *(f"training_params.{key}" for key in TrainingParams.model_fields),
-    *(f"augmentation_params.{key}" for key in AugmentationParams.model_fields),
-]
+def _keys(model: type[BaseModel], section: str = "") -> dict[str, FieldInfo]:
+    """All keys, those of a section as "section.key"."""
+    keys = {}
+    for name, field in model.model_fields.items():
+        keys[section + name] = field
+        if isinstance(field.annotation, type) and issubclass(
+            field.annotation, _Section
+        ):
+            keys |= _keys(field.annotation, f"{section}{name}.")
+    return keys
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+KEYS = _keys(Config)
+
+
+def marked(mark: Mark) -> set[str]:
+    """The keys that have a mark, those of a section as "section.key"."""
+    return {key for key, field in KEYS.items() if mark in field.metadata}
+
+
+def add_config_arguments(
+    parser: argparse.ArgumentParser, default: str | None = None
+) -> None:
     """Give a program the options ``--config`` and ``--set``, load_config()'s arguments."""
     parser.add_argument(
-        "--config", required=True, metavar="FILE", help="the YAML configuration"
+        "--config",
+        required=default is None,
+        default=default,
+        metavar="FILE",
+        help="the YAML configuration",
     )
     parser.add_argument(
         "--set",
@@ -199,6 +235,17 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     ``user_test_args`` and ``user_multiple``, and ``user_val_args`` beside them. Where the
     configuration names the demo data and they are missing, they are made first.
 
+    Args, Returns and Raises: as read_config().
+    """
+    config = read_config(path, overrides)
+    ensure_configured_demo_data(config.image_dir_path)
+    set_global_config(config)
+    return config
+
+
+def read_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
+    """Read and check a configuration.
+
     Args:
         path: the YAML file; relative paths in it are relative to its folder.
         overrides: ``key=value`` or ``section.key=value``, as given to ``--set``; the value is
@@ -212,80 +259,13 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     """
     values, places = read_yaml(path)
     for override in overrides:
-        _apply_override(values, places, override)
-    _make_paths_absolute(values, Path(path).resolve().parent)
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        raise UserError(_describe(path, places, error)) from None
-    ensure_configured_demo_data(config.image_dir_path)
-    set_global_config(config)
-    return config
-
-
-def _apply_override(values: dict, places: dict[tuple, str], override: str) -> None:
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        raise UserError(
-            f"--set {override}: expected KEY=VALUE, as in training_params.epochs=3"
-        )
-    try:
-        value, _ = parse_yaml(text)
-    except UserError:
-        raise UserError(f"--set {override}: {text!r} is no valid YAML value") from None
-    *sections, key = dotted.split(".")
-    target = values
-    for section in sections:
-        target = target.setdefault(section, {})
-        if not isinstance(target, dict):
-            raise UserError(
-                f"--set {override}: {section} is a single value, not a section"
-            )
-    target[key] = value
-    for length in range(1, len(sections) + 1):
-        places.setdefault(tuple(sections[:length]), f"--set {override}")
-    places[(*sections, key)] = f"--set {override}"
-
-
-def _make_paths_absolute(values: dict, folder: Path) -> None:
-    for key in PATH_KEYS:
+        set_value(values, places, override)
+    folder = Path(path).resolve().parent
+    for key in marked(Mark.PATH):
         value = values.get(key)
         if isinstance(value, str) and value and _is_path(value):
-            values[key] = os.path.normpath(folder / os.path.expanduser(values[key]))
-
-
-def _describe(path, places: dict[tuple, str], error: ValidationError) -> str:
-    """One sentence for each thing that is wrong, with file, line and key."""
-    sentences = []
-    for problem in error.errors(include_url=False)[:_MAX_PROBLEMS]:
-        location = problem["loc"]
-        # The longest part of the location that was written: a list item has its key's place.
-        written = (
-            places.get(location[:length]) for length in range(len(location), 0, -1)
-        )
-        place = next(filter(None, written), path)
-        sentences.append(f"{place}: {_problem(problem)}")
-    return "\n       ".join(dict.fromkeys(sentences))
-
-
-def _problem(problem: dict) -> str:
-    key = _dotted(problem["loc"])[:80]
-    if problem["type"] == "missing":
-        return f"the key {key} is missing"
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.4)
-        return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
-    wanted = (
-        problem["msg"]
-        .removeprefix("Value error, ")
-        .removeprefix("Input ")
-        .removeprefix("List ")
-    )
-    return f"{key}: {reprlib.repr(problem['input'])} is not allowed; it {wanted}"
-
-
-def _dotted(location: tuple) -> str:
-    return ".".join(str(part) for part in location)
+            values[key] = os.path.normpath(folder / os.path.expanduser(value))
+    return validated(Config, values, path, places, KEYS)
 
 
 def set_global_config(config: Config) -> None:
@@ -297,8 +277,8 @@ def set_global_config(config: Config) -> None:
     table = read_label_table(config.label_path, config.ignore_labels)
     if config.n_class not in (None, len(table)):
         raise UserError(
-            f"n_class: {config.n_class} disagrees with {config.label_path}, which has "
-            f"{len(table)} classes; remove the key or correct it"
+            f"n_class: {config.n_class} disagrees with {printable(config.label_path)}, which "
+            f"has {len(table)} classes; remove the key or correct it"
         )
     settings = chainer.global_config
     settings.user_multiple = config.user_multiple
@@ -310,48 +290,31 @@ def set_global_config(config: Config) -> None:
 def _args(
     config: Config, table: LabelTable, pointer_key: str, train: bool
 ) -> SimpleNamespace:
-    """The settings of one list of images, under the chapter's names."""
-    augmentation = config.augmentation_params.model_dump()
+    """All keys, as what the chapter's programs expect for one list of images."""
+    values = config.model_dump()
+    augmentation = values.pop("augmentation_params")
     do_augment = augmentation.pop("do_augment") and train
     return SimpleNamespace(
-        **config.model_dump(
-            include={
-                "debug_mode",
-                "gpu",
-                "dtype",
-                "communicator",
-                "in_ch",
-                "image_dir_path",
-                "output_path",
-                "label_path",
-            }
-            | {
-                "image_scale",
-                "normalizer",
-                "seed",
-                "dilated",
-                "bypass",
-                "cache_size",
-                "loader_jobs",
-            }
-        ),
-        train=train,
-        n_class=len(table),
-        label_table=table,
-        image_pointer_key=pointer_key,
-        image_pointer_path=getattr(config, pointer_key),
-        model_path=os.path.join(config.output_path, "model", "fcn_{}.npz"),
-        model_version="best",
-        aug_params=SimpleNamespace(
-            do_augment=do_augment, params=SimpleNamespace(**augmentation)
-        ),
-        training_params=SimpleNamespace(**config.training_params.model_dump()),
+        **values
+        | {
+            "train": train,
+            "n_class": len(table),
+            "label_table": table,
+            "image_pointer_key": pointer_key,
+            "image_pointer_path": values[pointer_key],
+            "model_path": os.path.join(config.output_path, "model", "fcn_{}.npz"),
+            "model_version": "best",
+            "aug_params": SimpleNamespace(
+                do_augment=do_augment, params=SimpleNamespace(**augmentation)
+            ),
+            "training_params": SimpleNamespace(**values["training_params"]),
+        }
     )
 
 
 def dump_config(config: Config, folder: str | os.PathLike) -> str:
     """The configuration as used, as YAML text to be stored in a folder; paths relative to it."""
     values = config.model_dump(exclude_none=True)
-    for key in PATH_KEYS:
+    for key in marked(Mark.PATH):
         values[key] = os.path.relpath(values[key], folder)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

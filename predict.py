@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     segmenter = restore_segmenter(config, arguments, processes)
     args = chainer.global_config.user_test_args
     folder = os.path.join(args.output_path, "predict")
-    output_folder.remove_leftovers(folder)
+    output_folder.remove_leftovers(args.output_path)
     if arguments.inputs:
         inputs_folder = os.path.join(folder, "inputs")
         return apply_model(segmenter, arguments.inputs, args, inputs_folder)

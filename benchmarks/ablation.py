@@ -18,11 +18,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from config import add_config_arguments, read_config
 from files.errors import UserError, run_program
 from files.whole_file import write_text
-from files.yaml_reader import read_yaml
+from files.yaml_reader import flatten
 from layers import threads
-from training.fingerprint import flatten
 
 HERE = Path(__file__).resolve().parent.parent
 INGREDIENTS = {
@@ -51,7 +51,7 @@ _RARE = 0.01
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    recipes = variants(arguments.book, arguments.config)
+    recipes = variants(arguments.book)
     if arguments.only:
         unknown = [name for name in arguments.only if name not in recipes]
         if unknown:
@@ -74,24 +74,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure what each ingredient of the recommended recipe is worth."
     )
-    parser.add_argument(
-        "--config",
-        default=str(HERE / "camseq01_recommended.yaml"),
-        metavar="FILE",
-        help="the recommended recipe, and the data",
-    )
+    # The recommended recipe, and the data.
+    add_config_arguments(parser, default=str(HERE / "camseq01_recommended.yaml"))
     parser.add_argument(
         "--book",
         default=str(HERE / "camseq01.yaml"),
         metavar="FILE",
         help="the recipe to compare with; of it, only the ingredients are used",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="another value of one key in all runs; repeatable",
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each recipe")
     parser.add_argument("--only", action="append", help="a row to make; repeatable")
@@ -107,16 +96,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1 or arguments.jobs < 1:
         raise UserError("--seeds and --jobs: at least 1")
+    read_config(
+        arguments.config, arguments.set
+    )  # what is wrong with it is told at once
     return arguments
 
 
-def variants(book: str, recommended: str) -> dict[str, dict]:
+def variants(book: str) -> dict[str, dict]:
     """{name: the keys in which a recipe differs from the recommended one}, rows of the table."""
     keys = [key for ingredient in INGREDIENTS.values() for key in ingredient]
-    old, new = (flatten(read_yaml(path)[0]) for path in (book, recommended))
-    missing = [key for key in keys if key not in old or key not in new]
-    if missing:
-        raise UserError(f"{book} and {recommended} must both have {', '.join(missing)}")
+    old = flatten(read_config(book).model_dump())
     all_old = {key: old[key] for key in keys}
     result = {"the book's": all_old}
     for name, added in INGREDIENTS.items():

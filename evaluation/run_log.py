@@ -5,8 +5,7 @@ import math
 import os
 
 from files.errors import UserError
-from files.yaml_reader import read_yaml
-from training.fingerprint import flatten
+from files.yaml_reader import flatten, read_yaml
 
 
 def read_log(folder: str) -> list[dict]:

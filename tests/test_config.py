@@ -1,5 +1,7 @@
+import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 import chainer_compat
 
@@ -8,8 +10,9 @@ import pytest
 import yaml
 
 import config
-from config import dump_config, load_config
+from config import dump_config, load_config, read_config
 from files.errors import UserError
+from files.yaml_reader import flatten
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,6 +20,12 @@ ROOT = Path(__file__).parent.parent
 def error_of(small_data, *overrides: str, **changes) -> str:
     with pytest.raises(UserError) as caught:
         load_config(small_data.write_config(**changes), overrides)
+    return str(caught.value)
+
+
+def error_of_file(path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_config(path)
     return str(caught.value)
 
 
@@ -77,46 +86,112 @@ def test_stored_configuration_loads_to_the_same_settings(small_data):
     assert load_config(elsewhere / "config.yaml") == loaded
 
 
-@pytest.mark.parametrize(
-    "name", ["config.yaml", "camseq01.yaml", "camseq01_recommended.yaml"]
-)
-def test_every_key_stands_in_the_files_of_the_project_with_a_comment(name):
-    text = (ROOT / name).read_text()
-    values = yaml.safe_load(text)
-    config.Config.model_validate(values)
-    for key in [k.rpartition(".")[2] for k in config.KNOWN_KEYS]:
+def test_every_key_stands_in_config_yaml_with_a_comment():
+    text = (ROOT / "config.yaml").read_text()
+    assert set(flatten(yaml.safe_load(text))) | {"n_class"} == {
+        key
+        for key in config.KEYS
+        if key not in ("training_params", "augmentation_params")
+    }
+    for key in [k.rpartition(".")[2] for k in config.KEYS]:
         paragraph = next(p for p in text.split("\n\n") if f"{key}:" in p)
         assert "#" in paragraph, key
 
 
-def test_camseq01_is_the_books_experiment():
-    values = yaml.safe_load((ROOT / "camseq01.yaml").read_text())
-    assert values["image_scale"] == 0.25
-    assert values["training_params"] == {
-        "learning_rate": 0.001,
-        "batch_size": 20,
-        "weight_decay": 0.0005,
-        "epochs": 99,
-        "snapshot_epochs": 5,
-        "schedule": "constant",
-        "poly_power": 0.9,
-        "warmup_iterations": 0,
-        "class_weights": 0,
-        "lovasz": 0,
-    }
-    assert not values["bypass"]
-    augmentation = values["augmentation_params"]
-    flags = (
-        "do_augment",
-        "do_flip",
-        "do_scale",
-        "change_brightness",
-        "change_contrast",
-    )
-    assert [augmentation[flag] for flag in flags] == [True, True, False, False, False]
-    assert augmentation["flips"] == "both"
-    assert augmentation["zoom"] == augmentation["color_gain"] == [1, 1]
-    assert augmentation["color_offset"] == 0
+CAMSEQ01 = {
+    "image_dir_path": str(ROOT / "data/CamSeq01"),
+    "train_image_pointer": str(ROOT / "camseq01/train_image_pointer"),
+    "val_image_pointer": str(ROOT / "camseq01/test_image_pointer"),
+    "test_image_pointer": str(ROOT / "camseq01/test_image_pointer"),
+    "label_path": str(ROOT / "data/CamSeq01/label_colors.txt"),
+    "output_path": str(ROOT / "result/camseq01"),
+    "ignore_labels": [],
+    "n_class": None,
+    "in_ch": 3,
+    "image_scale": 0.25,
+    "user_multiple": 16,
+    "normalizer": "GCN",
+    "dilated": True,
+    "bypass": False,
+    "training_params.learning_rate": 0.001,
+    "training_params.schedule": "constant",
+    "training_params.poly_power": 0.9,
+    "training_params.warmup_iterations": 0,
+    "training_params.batch_size": 20,
+    "training_params.weight_decay": 0.0005,
+    "training_params.epochs": 99,
+    "training_params.snapshot_epochs": 5,
+    "training_params.class_weights": 0,
+    "training_params.lovasz": 0,
+    "augmentation_params.do_augment": True,
+    "augmentation_params.do_flip": True,
+    "augmentation_params.flips": "both",
+    "augmentation_params.do_scale": False,
+    "augmentation_params.scale": [0.25, 0.5],
+    "augmentation_params.change_brightness": False,
+    "augmentation_params.change_contrast": False,
+    "augmentation_params.zoom": [1, 1],
+    "augmentation_params.color_gain": [1, 1],
+    "augmentation_params.color_offset": 0,
+    "gpu": -1,
+    "dtype": "float32",
+    "communicator": "auto",
+    "seed": 0,
+    "loader_jobs": 2,
+    "cache_size": 256,
+    "debug_mode": False,
+}
+RECOMMENDED = {
+    **CAMSEQ01,
+    "output_path": str(ROOT / "result/camseq01_recommended"),
+    "ignore_labels": ["Void"],
+    "bypass": True,
+    "training_params.learning_rate": 0.002,
+    "training_params.schedule": "poly",
+    "training_params.warmup_iterations": 20,
+    "training_params.batch_size": 5,
+    "training_params.snapshot_epochs": 33,
+    "training_params.class_weights": 0.25,
+    "training_params.lovasz": 2,
+    "augmentation_params.flips": "left_right",
+    "augmentation_params.zoom": [0.75, 1.75],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("camseq01.yaml", CAMSEQ01), ("camseq01_recommended.yaml", RECOMMENDED)],
+    ids=["book", "recommended"],
+)
+def test_camseq01_is_the_books_experiment_or_the_recommended_one(name, expected):
+    assert flatten(read_config(ROOT / name).model_dump()) == expected
+
+
+class TestMadeUpKey:
+    """What follows from one new line in Config."""
+
+    @pytest.fixture(params=[(), (config.Mark.FREE,), (config.Mark.PATH,)], ids=str)
+    def marks(self, request):
+        return request.param
+
+    def test_key_of_a_section_has_its_marks(self, monkeypatch, marks):
+        class Params(config.TrainingParams):
+            momentum: Annotated[(float, *marks, "not a mark")] = 0.5
+
+        class Extended(config.Config):
+            training_params: Params = Params()
+
+        monkeypatch.setattr(config, "KEYS", config._keys(Extended))
+        key = "training_params.momentum"
+        assert [mark for mark in config.Mark if key in config.marked(mark)] == [*marks]
+
+    def test_key_is_passed_on(self, small_data):
+        class Extended(config.Config):
+            momentum: float = 0.5
+
+        loaded = small_data.load()
+        config.set_global_config(Extended(**loaded.model_dump()))
+        assert chainer.global_config.user_test_args.momentum == 0.5
 
 
 class TestErrors:
@@ -180,6 +255,11 @@ class TestErrors:
             "training_params.learning_rate=.nan",
             "training_params.weight_decay=-0.1",
             "training_params.snapshot_epochs=0",
+            f"training_params.snapshot_epochs={10**400}",
+            f"training_params.epochs={10**400}",
+            f"training_params.warmup_iterations={10**400}",
+            f"training_params.batch_size=0x{'f' * 5000}",
+            f"training_params.learning_rate={10**400}",
             "training_params.schedule=cosine",
             "training_params.poly_power=0",
             "training_params.warmup_iterations=-1",
@@ -199,6 +279,13 @@ class TestErrors:
             "image_scale=1.1",
             "image_scale=true",
             "in_ch=2",
+            "in_ch=true",
+            "in_ch=3.0",
+            "image_scale=2020-01-01",
+            f"output_path={'a/' * 1500}b",
+            f"cache_size={10**400}",
+            f"user_multiple={16 * 10**400}",
+            f"gpu={10**400}",
             "n_class=0",
             "normalizer=gcn",
             "user_multiple=0",
@@ -250,6 +337,57 @@ class TestErrors:
         assert "ignore_labels: 'Void' is no class of" in error_of(
             small_data, ignore_labels=["Void"]
         )
+
+    @pytest.mark.parametrize(
+        "value", ["!!bool zz", "!!int ''", "!!timestamp zz", "! x", "!!set {a}"]
+    )
+    def test_tags_are_refused_with_line_and_column(self, small_data, value):
+        small_data.config_path.write_text(f"seed: 1\ndo_flip: {value}\n")
+        with pytest.raises(UserError, match="line 2, column 10: .*tags .* not used"):
+            load_config(small_data.config_path)
+
+    def test_keys_that_are_no_text_are_unknown_keys(self, small_data):
+        path = small_data.write_config()
+        path.write_text("2020-01-01: 1\n" + path.read_text())
+        with pytest.raises(UserError, match="line 1: unknown key 2020-01-01"):
+            load_config(path)
+
+    @pytest.mark.parametrize("key", ['"a\\e[2Jb"', '"a\\nb"', '"a\\u202Eb"'])
+    def test_control_characters_of_a_key_do_not_reach_the_terminal(
+        self, small_data, key
+    ):
+        path = small_data.write_config()
+        path.write_text(path.read_text() + f"{key}: 1\n")
+        message = error_of_file(path)
+        assert message.isprintable() and "unknown key a\\" in message
+        path.write_text(path.read_text() + f"{key}: 1\n")
+        message = error_of_file(path)
+        assert message.isprintable() and "is set a second time" in message
+
+    def test_control_characters_of_an_override_do_not_reach_the_terminal(
+        self, small_data
+    ):
+        for override in ("\x1b[2J", "\x1b=1", "seed=[\x1b", "seed.\x1b=1", "seed=\x1b"):
+            assert error_of(small_data, override).isprintable()
+
+    def test_control_characters_of_a_path_do_not_reach_the_terminal(self, small_data):
+        path = small_data.folder / "a\x1b[2J.yaml"
+        for text in (
+            "seed: [",
+            "seed: -1",
+            "1",
+            "a: 1\na: 2",
+            "#" * (1 << 20) + "\na: 1",
+        ):
+            path.write_text(text)
+            assert error_of_file(path).replace("\n       ", "").isprintable()
+        path.unlink()
+        assert error_of_file(path).isprintable()
+
+    def test_pipe_device_or_folder_is_no_configuration(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
+            assert "it is no file" in error_of_file(path)
 
     def test_config_of_more_than_a_megabyte(self, small_data):
         small_data.config_path.write_text("#" * (1 << 20) + "\nseed: 1\n")

@@ -1,86 +1,188 @@
-"""Decides who may write into output_path: one run at a time, and no run over another's results."""
+"""The files of a run in output_path: which belong to it, and when they may be replaced.
+
+train.py takes a folder over with it, or goes on with the run there; predict.py clears away what
+killed writers have left.
+"""
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-import yaml
-
-from config import PATH_KEYS, Config, dump_config
-from files.errors import UserError
+from config import Config, dump_config, read_config
+from files.errors import UserError, printable
 from files.whole_file import TEMPORARY, sync_folder, write_text
-from files.yaml_reader import read_yaml
-from training.fingerprint import FREE_KEYS, differences, flatten, length_keys
+from training.result_settings import changeable, configured, differences
 
-try:
-    import fcntl
-except ImportError:  # Windows: there, nobody keeps two runs apart
-    fcntl = None
-
-_LOCK = ".lock"
 _CONFIG = "config.yaml"
-_SNAPSHOT = re.compile(r"(snapshot|earlier)_iteration_(\d+)\.npz")
-# What training takes hours to make; and with it, all that the next run replaces.
-_RESULT = re.compile(rf"{_SNAPSHOT.pattern}|log|fcn_\w+\.npz")
-_REPLACED = re.compile(
-    rf"{_RESULT.pattern}|curves\.png|report\.html|class_weights\.csv|epoch_\d+\.png"
-)
-# What predict.py found out about the weights that are replaced.
-_SCORES = re.compile(r"scores\.json|(confusion|best|worst|.+_color)\.png")
-_LEFTOVER = re.compile(rf".*{re.escape(TEMPORARY)}(\d+)(\.\w+)?")
-_SUBFOLDERS = ("", "model", "progress", "predict")
+# Results that were replaced, until the new ones are as good.
+_EARLIER = "earlier"
+_SNAPSHOT = r"snapshot_iteration_(?P<iteration>\d+)\.npz"
+# Subfolder -> what training takes hours to make.
+_TRAINED = {"": rf"{_SNAPSHOT}|log", "model": r"fcn_\w+\.npz"}
+# What is replaced together with it; predict/ is what predict.py found out about the weights.
+_RESULTS = {
+    "": rf"{_TRAINED['']}|curves\.png|report\.html|class_weights\.csv",
+    "model": _TRAINED["model"],
+    "progress": r"epoch_\d+\.png",
+    "predict": r"scores\.json|(confusion|best|worst|.+_color)\.png",
+}
+# All that the programs write, except for photos and videos, whose results lie deeper.
+_FILES = {**_RESULTS, "": rf"{_RESULTS['']}|config\.yaml|data_check\.png"}
+_INPUTS = os.path.join("predict", "inputs")
+_INPUT_RESULT = re.compile(r".+_(color|overlay|classes)\.(png|mp4)")
+_LEFTOVER = re.compile(rf"(.+){re.escape(TEMPORARY)}(\d+)(\.\w+)?")
 
 
-@contextmanager
-def locked(folder: str) -> Iterator[None]:
-    """Keep a folder for this process while the block runs, and clear away a dead writer's files.
+def take_over(
+    folder: str, config: Config, resumed: str | None, overwrite: bool
+) -> str | None:
+    """Prepare a folder for the files of a run.
 
-    The kernel holds the lock and drops it when the process ends, however it ends; the process
-    id in the file is for the message only.
+    A new run moves the results of an earlier one aside, if it has left a snapshot: who types the
+    command again after a crash, and forgets --resume, loses nothing. discard_earlier() removes
+    them.
+
+    Args:
+        resumed: the snapshot that the run goes on from; None if it starts at the beginning.
+        overwrite: whether the results of any configuration may be removed.
+
+    Returns:
+        str: the snapshot to resume if the earlier run is to go on, after all; None if there is
+        nothing that could be continued.
 
     Raises:
-        UserError: another process has the folder, or it cannot be written.
+        UserError: the folder holds the results of another configuration. Nothing was changed.
     """
-    path = os.path.join(folder, _LOCK)
+    if not overwrite:
+        _refuse_other_results(folder, config, resumed)
+    remove_leftovers(folder)
+    earlier = os.path.join(folder, _EARLIER)
+    if resumed is None:
+        _start_afresh(folder, earlier, overwrite)
+    elif _lies_in(resumed, earlier) or not _snapshots(earlier):
+        # Without a snapshot: moving the results aside was broken off.
+        _move_results(earlier, folder)
+    sync_folder(folder)
+    write_text(os.path.join(folder, _CONFIG), dump_config(config, folder))
+    return next(iter(_snapshots(earlier)), None) if resumed is None else None
+
+
+def _refuse_other_results(folder: str, config: Config, resumed: str | None) -> None:
+    earlier = os.path.join(folder, _EARLIER)
+    if not _files(folder, _TRAINED) and not _files(earlier, _TRAINED):
+        return
+    is_own = resumed and (_lies_in(resumed, folder) or _lies_in(resumed, earlier))
+    here = configured(config)
     try:
-        os.makedirs(folder, exist_ok=True)
-        lock = open(path, "a+", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        raise UserError(f"output_path: cannot write {path}: {error.strerror}") from None
-    with lock:
-        _take(lock, folder)
-        remove_leftovers(folder)
-        yield
+        there = configured(read_config(os.path.join(folder, _CONFIG)))
+    except UserError as error:
+        if is_own:
+            return  # the snapshot itself has been compared
+        there, differing = None, [f"unknown ({error})"]
+    else:
+        differing = differences(there, here, changeable(here) if is_own else ())
+    if not differing:
+        return
+    can_go_on = there and _snapshots(folder) and resumed is None
+    goes_on = can_go_on and not differences(there, here, changeable(here))
+    raise UserError(
+        f"output_path: {printable(folder)} holds the results of another configuration: "
+        f"{', '.join(differing)}; choose another output_path, "
+        + ("go on with that run by --resume, " if goes_on else "")
+        + "or replace its results by --overwrite"
+    )
 
 
-def _take(lock, folder: str) -> None:
-    if fcntl is not None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read(20).strip() or "unknown"
-            raise UserError(
-                f"output_path: {folder} is in use by another run (process {holder}); wait for "
-                "it to end, or choose another output_path"
-            ) from None
-        except OSError as error:  # some network file systems know no locks
-            print(
-                f"note: {folder} cannot be locked ({error.strerror}); start one run only"
-            )
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+def _start_afresh(folder: str, earlier: str, overwrite: bool) -> None:
+    """Leave no result in the folder; move aside what went further than what is there already."""
+    if overwrite:
+        _remove_results(earlier)
+    elif _iteration(folder) > _iteration(earlier):
+        if _snapshots(earlier):
+            _remove_results(earlier)
+        for older in _snapshots(folder)[1:]:
+            os.remove(older)
+        _move_results(folder, earlier)
+    _remove_results(folder)
+
+
+def discard_earlier(folder: str) -> None:
+    """Remove the results that take_over() moved aside, now that they are made again."""
+    _remove_results(os.path.join(folder, _EARLIER))
+
+
+def _move_results(source: str, target: str) -> None:
+    """Move results between folders, the snapshot last: who finds it there finds all."""
+    snapshots = _snapshots(source)
+    others = [path for path in _files(source, _RESULTS) if path not in snapshots]
+    for path in [*others, *snapshots]:
+        moved = os.path.join(target, os.path.relpath(path, source))
+        os.makedirs(os.path.dirname(moved), exist_ok=True)
+        os.replace(path, moved)
+        sync_folder(os.path.dirname(moved))
+    _remove_empty_folders(source)
+
+
+def _remove_results(folder: str) -> None:
+    for path in _files(folder, _RESULTS):
+        os.remove(path)
+    _remove_empty_folders(folder)
+
+
+def _remove_empty_folders(folder: str) -> None:
+    if os.path.basename(folder) == _EARLIER:
+        for subfolder in sorted(_RESULTS, reverse=True):
+            with suppress(OSError):
+                os.rmdir(os.path.join(folder, subfolder))
+
+
+def _files(folder: str, patterns: dict[str, str]) -> list[str]:
+    """Paths of the files in the subfolders of a run whose names match."""
+    return [
+        os.path.join(where, name)
+        for where, pattern in (
+            (os.path.join(folder, s), p) for s, p in patterns.items()
+        )
+        for name in (sorted(os.listdir(where)) if os.path.isdir(where) else [])
+        if re.fullmatch(pattern, name) and os.path.isfile(os.path.join(where, name))
+    ]
+
+
+def _snapshots(folder: str) -> list[str]:
+    """Paths of the snapshots of a run, the newest first."""
+    return sorted(_files(folder, {"": _SNAPSHOT}), key=_iteration_of, reverse=True)
+
+
+def _iteration_of(path: str) -> int:
+    return int(re.fullmatch(_SNAPSHOT, os.path.basename(path))["iteration"])
+
+
+def _iteration(folder: str) -> int:
+    """Iteration of the newest snapshot of a run; -1 if there is none."""
+    return max(map(_iteration_of, _snapshots(folder)), default=-1)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return os.path.realpath(os.path.dirname(path) or ".") == os.path.realpath(folder)
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove the temporary files of writers that were killed, in all folders of a run."""
-    for where, _, names in os.walk(folder):
-        for match in filter(None, map(_LEFTOVER.fullmatch, names)):
-            if not _is_alive(int(match[1])):
+    """Remove the temporary files of writers that were killed, and nothing else.
+
+    Args:
+        folder: output_path.
+    """
+    places = [(os.path.join(folder, s), re.compile(p)) for s, p in _FILES.items()]
+    inputs = os.walk(os.path.join(folder, _INPUTS))
+    places += [(where, _INPUT_RESULT) for where, _, _ in inputs]
+    for where, pattern in places:
+        for name in os.listdir(where) if os.path.isdir(where) else []:
+            match = _LEFTOVER.fullmatch(name)
+            if not match or not pattern.fullmatch(match[1] + (match[3] or "")):
+                continue
+            if not _is_alive(int(match[2])):
                 with suppress(OSError):
-                    os.remove(os.path.join(where, match[0]))
+                    os.remove(os.path.join(where, name))
 
 
 def _is_alive(pid: int) -> bool:
@@ -93,93 +195,3 @@ def _is_alive(pid: int) -> bool:
     except (OSError, OverflowError):
         return False
     return True
-
-
-def _files(folder: str, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
-    """Paths in the folders of a run whose names match."""
-    found = []
-    for subfolder in _SUBFOLDERS:
-        where = os.path.join(folder, subfolder)
-        names = sorted(os.listdir(where)) if os.path.isdir(where) else []
-        matches = ((name, pattern.fullmatch(name)) for name in names)
-        found += [
-            (os.path.join(where, name), match) for name, match in matches if match
-        ]
-    return found
-
-
-def refuse_other_results(folder: str, config: Config) -> None:
-    """Stop before a run writes over what another configuration produced.
-
-    Raises:
-        UserError: names the keys that differ, and says what to do.
-    """
-    if not _files(folder, _RESULT):
-        return
-    there, here = _stored_settings(folder), _settings(config, folder)
-    differing = differences(there, here) if there else ["unknown"]
-    if not differing:
-        return
-    goes_on = {key for key in here if there.get(key) != here[key]} <= length_keys(here)
-    raise UserError(
-        f"output_path: {folder} holds the results of another configuration: "
-        f"{', '.join(differing)}; choose another output_path, "
-        + ("go on with that run by --resume, " if goes_on else "")
-        + "or replace its results by --overwrite"
-    )
-
-
-def start_afresh(folder: str, overwrite: bool) -> str | None:
-    """Remove the results of earlier runs, so that none of them is taken for one of this run.
-
-    Without --overwrite, the most advanced snapshot is set aside until discard_earlier(): who
-    types the command again after a crash, and forgets --resume, loses nothing.
-
-    Returns:
-        str: path of the snapshot that was set aside, if there was one.
-    """
-    snapshots = sorted(_files(folder, _SNAPSHOT), key=lambda item: int(item[1][2]))
-    kept = None
-    if snapshots and not overwrite:
-        newest, match = snapshots[-1]
-        kept = os.path.join(folder, f"earlier_iteration_{match[2]}.npz")
-        os.replace(newest, kept)
-    scores = _files(os.path.join(folder, "predict"), _SCORES)
-    for path, _ in _files(folder, _REPLACED) + scores:
-        if path != kept:
-            os.remove(path)
-    sync_folder(folder)
-    return kept
-
-
-def discard_earlier(folder: str) -> None:
-    """Remove the snapshot that start_afresh() set aside, now that its results are made again."""
-    for path, match in _files(folder, _SNAPSHOT):
-        if match[1] == "earlier":
-            os.remove(path)
-
-
-def store_config(folder: str, config: Config) -> None:
-    """Write the configuration as used into the folder of its results."""
-    write_text(os.path.join(folder, _CONFIG), dump_config(config, folder))
-
-
-def _settings(config: Config, folder: str) -> dict:
-    return _comparable(yaml.safe_load(dump_config(config, folder)), folder)
-
-
-def _stored_settings(folder: str) -> dict:
-    try:
-        return _comparable(read_yaml(os.path.join(folder, _CONFIG))[0], folder)
-    except UserError:
-        return {}
-
-
-def _comparable(values: dict, folder: str) -> dict:
-    """The settings that make another result, or another amount of it."""
-    left_out = FREE_KEYS | {"output_path", "test_image_pointer"}
-    settings = {k: v for k, v in flatten(values).items() if k not in left_out}
-    for key in PATH_KEYS:
-        if isinstance(settings.get(key), str):
-            settings[key] = os.path.normpath(os.path.join(folder, settings[key]))
-    return settings

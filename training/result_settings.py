@@ -1,73 +1,72 @@
-"""Tells whether two configurations give the same result, and in which keys they differ.
+"""The settings that the result of a run depends on, and the keys in which two runs differ.
 
-snapshots.py refuses to go on with a run under other settings, run_folder.py to write over the
+snapshots.py refuses to go on with a run under other settings, output_folder.py to replace the
 results of others.
 """
 
 import hashlib
 import json
+from collections.abc import Collection
 
 import numpy as np
 
-from config import PATH_KEYS, Config
+from config import Config, Mark, marked
 from dataset.label_table import LabelTable
-
-# None of these changes a bit of the result (gpu, communicator: only as much as another machine).
-FREE_KEYS = {"gpu", "communicator", "loader_jobs", "cache_size", "debug_mode"}
-# These decide when the result is there and where it goes; the epochs, only while the learning
-# rate does not depend on them.
-_LENGTH_KEYS = {"training_params.epochs", "training_params.snapshot_epochs"}
+from files.errors import printable
+from files.yaml_reader import flatten
 
 Settings = dict[str, object]
 
 
-def length_keys(settings: Settings) -> set[str]:
-    """The settings that a run may go on with, having been started under others."""
-    if settings.get("training_params.schedule", "constant") == "constant":
-        return _LENGTH_KEYS
-    return _LENGTH_KEYS - {"training_params.epochs"}
+def configured(config: Config) -> Settings:
+    """The keys of a configuration that the result depends on, sections as "section.key"."""
+    free = marked(Mark.FREE)
+    return {k: v for k, v in flatten(config.model_dump()).items() if k not in free}
 
 
-def flatten(values: dict, section: str = "") -> Settings:
-    """{"training_params.epochs": 20, ...} of a configuration as nested dictionaries."""
-    flat = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{section}{key}."))
-        else:
-            flat[f"{section}{key}"] = value
-    return flat
-
-
-def fingerprint(
+def result_settings(
     config: Config, train_names: list[str], val_names: list[str], table: LabelTable
 ) -> Settings:
-    """What the weights after an epoch depend on.
+    """configured(), and checksums of what the lists and the table of classes hold.
 
-    Paths may change, but not what the lists and the table hold: of these, the checksums count.
     What is in the images is not looked at.
     """
-    settings = flatten(config.model_dump())
-    ignored = FREE_KEYS | length_keys(settings) | set(PATH_KEYS) | {"n_class"}
-    settings = {key: value for key, value in settings.items() if key not in ignored}
     classes = [table.colors.tolist(), sorted(map(int, table.ignored))]
-    settings["the names in train_image_pointer"] = _checksum(train_names)
-    settings["the names in val_image_pointer"] = _checksum(val_names)
-    settings["the colours in label_path"] = _checksum(classes)
-    return settings
+    return {
+        **configured(config),
+        "the names in train_image_pointer": _checksum(train_names),
+        "the names in val_image_pointer": _checksum(val_names),
+        "the colours in label_path": _checksum(classes),
+    }
 
 
 def _checksum(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def differences(there: Settings, here: Settings) -> list[str]:
+def changeable(settings: Settings) -> set[str]:
+    """The keys that may have another value when a run goes on.
+
+    Paths, as long as the lists and the table hold the same; the length, unless the learning
+    rate depends on the number of epochs.
+    """
+    keys = marked(Mark.PATH) | marked(Mark.LENGTH)
+    if settings["training_params.schedule"] != "constant":
+        keys -= {"training_params.epochs"}
+    return keys
+
+
+def differences(
+    there: Settings, here: Settings, ignored: Collection[str] = ()
+) -> list[str]:
     """One phrase for each setting that differs: "seed (0 there, 1 here)"."""
-    keys = [*here, *(key for key in there if key not in here)]
+    keys = dict.fromkeys([*here, *there])
     return [
-        f"{key} ({there.get(key, 'unset')} there, {here.get(key, 'unset')} here)"
+        printable(
+            f"{key} ({there.get(key, 'unset')} there, {here.get(key, 'unset')} here)"
+        )
         for key in keys
-        if there.get(key) != here.get(key)
+        if key not in ignored and there.get(key) != here.get(key)
     ]
 
 
@@ -77,5 +76,12 @@ def to_array(settings: Settings) -> np.ndarray:
 
 
 def from_array(array: np.ndarray) -> Settings:
-    """The settings that to_array() made an array of."""
-    return json.loads(str(array))
+    """The settings that to_array() made an array of.
+
+    Raises:
+        ValueError, TypeError: the array holds something else.
+    """
+    settings = json.loads(str(array))
+    if not isinstance(settings, dict):
+        raise TypeError("no settings")
+    return settings

@@ -17,9 +17,10 @@ from mini_batch_loader import DatasetPreProcessor
 from training import output_folder
 from training.class_weights import ClassWeights
 from training.distributed import OneProcess
-from training.fingerprint import Settings, fingerprint
+from training.folder_lock import locked
 from training.interruption import Interrupted, StopSignals
 from training.model_files import save_model
+from training.result_settings import Settings, changeable, result_settings
 from training.snapshots import restore, restore_newest
 
 
@@ -49,7 +50,7 @@ class Session:
 
     def __post_init__(self, train: DatasetPreProcessor, val: DatasetPreProcessor):
         table = train.args.label_table
-        self.settings = fingerprint(self.config, train.names, val.names, table)
+        self.settings = result_settings(self.config, train.names, val.names, table)
 
     def run(
         self, trainer: chainer.training.Trainer, class_weights: ClassWeights | None
@@ -63,11 +64,10 @@ class Session:
             UserError: output_path cannot be used, the snapshot does not fit, or training failed.
         """
         is_first = self.processes.rank == 0
-        lock = contextlib.nullcontext()
-        if is_first:
-            lock = output_folder.locked(trainer.out)
-        with lock, self.stop:
+        lock = locked(trainer.out) if is_first else contextlib.nullcontext()
+        with lock as refuse_lost_folder, self.stop:
             if is_first:
+                trainer.extend(refuse_lost_folder)
                 self._prepare(trainer)
                 if class_weights:
                     class_weights.write(trainer.out)
@@ -78,6 +78,7 @@ class Session:
                 self._print_how_to_go_on(trainer)
                 return self.stop.exit_code
             if is_first:
+                refuse_lost_folder()
                 save_model("final")(trainer)
                 write_report(trainer.out)
                 output_folder.discard_earlier(trainer.out)
@@ -86,21 +87,17 @@ class Session:
 
     def _prepare(self, trainer: chainer.training.Trainer) -> None:
         """Go on with the run that output_path holds, or clear it for a new one."""
-        if self.arguments.resume is None or not self._resume(trainer):
-            overwrite = self.arguments.overwrite
-            if not overwrite:
-                output_folder.refuse_other_results(trainer.out, self.config)
-            earlier = output_folder.start_afresh(trainer.out, overwrite)
-            if earlier:
-                print(
-                    f"replacing the results of an earlier run in {trainer.out}; until this one "
-                    "has finished, the earlier one can be continued with --resume "
-                    f"{earlier}"
-                )
-        output_folder.store_config(trainer.out, self.config)
+        resumed = None if self.arguments.resume is None else self._resume(trainer)
+        overwrite = self.arguments.overwrite
+        earlier = output_folder.take_over(trainer.out, self.config, resumed, overwrite)
+        if earlier:
+            print(
+                f"replacing the results of an earlier run in {trainer.out}; until this one has "
+                f"finished, the earlier one can be continued with --resume {earlier}"
+            )
 
-    def _resume(self, trainer: chainer.training.Trainer) -> bool:
-        """Bring the trainer to the state of a snapshot; False if there is none yet."""
+    def _resume(self, trainer: chainer.training.Trainer) -> str | None:
+        """Bring the trainer to the state of a snapshot; gives its path, None if there is none."""
         path = self.arguments.resume
         if path:
             restore(path, trainer, self.settings)
@@ -110,7 +107,7 @@ class Session:
             print(
                 f"--resume: no snapshot in {trainer.out} yet; starting from the beginning"
             )
-            return False
+            return None
         epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
         print(f"resumed from {path}, after epoch {epoch} (iteration {iteration})")
         epochs = self.config.training_params.epochs
@@ -122,10 +119,10 @@ class Session:
             )
         if epoch >= epochs:
             # Where the learning rate depends on the epochs, a run cannot go on with more of them.
-            can_go_on = "training_params.epochs" not in self.settings
+            can_go_on = "training_params.epochs" in changeable(self.settings)
             more = "; for more, make training_params.epochs larger" if can_go_on else ""
             print(f"this run has finished already{more}")
-        return True
+        return path
 
     def _print_how_to_go_on(self, trainer: chainer.training.Trainer) -> None:
         """The last lines of a run that was asked to end."""

@@ -13,8 +13,14 @@ from chainer.training import extension
 from files.errors import BrokenFileError, UserError
 from files.npz_reader import read_npz
 from files.weights import compare_shapes, model_bytes, write_npz
-from training.fingerprint import Settings, differences, from_array, to_array
 from training.interruption import Interrupted
+from training.result_settings import (
+    Settings,
+    changeable,
+    differences,
+    from_array,
+    to_array,
+)
 
 _KEPT = 2  # the newest, and one to fall back on
 _NAME = re.compile(r"snapshot_iteration_(\d+)\.npz")
@@ -159,7 +165,8 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
     max_bytes = _MODELS * model_bytes(model) + _MAX_REST
     values = read_npz(path, "--resume", max_bytes, must_have_checksum=True)
     try:
-        differing = differences(from_array(values[_FINGERPRINT]), settings)
+        there = from_array(values[_FINGERPRINT])
+        differing = differences(there, settings, changeable(settings))
         none_keys = [str(key) for key in values[_NONE_KEYS]]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError(f"--resume: {path} is no snapshot of a run") from None

@@ -275,7 +275,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ("a: !!python/object/apply:os.system [touch ran]", "could not determine"),
+            ("a: !!python/object/apply:os.system [touch ran]", "tags (!name)"),
             (
                 "a: &a {k: 1}\nb: {<<: [*a, *a]}",
                 "line 2, column 10: no valid YAML: aliases",

@@ -18,7 +18,7 @@ from config import add_config_arguments, load_config
 from dataset.image_reader import UnknownColors, as_channels
 from dataset.label_table import LabelTable
 from evaluation import panels
-from files.errors import UserError, run_program
+from files.errors import UserError, printable_lines, run_program
 from files.progress_bar import progress_bar
 from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"warning: {warning}")
     sys.stdout.flush()
     for error in errors:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(error)}", file=sys.stderr)
 
     path = os.path.join(args.output_path, "data_check.png")
     if draw_samples(summaries, path, args.label_table):

@@ -31,7 +31,7 @@ from evaluation.segmenter import Segmenter
 from evaluation.video import draw_overlay_video
 from fcn_squeeze import FCN
 from files import weights, whole_file
-from files.errors import UserError, run_program
+from files.errors import UserError, printable, printable_lines, run_program
 from files.png_writer import write_png
 from files.progress_bar import progress_bar
 from files.text_table import percent
@@ -204,7 +204,7 @@ def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -
         print_problem(problem)
     for item in inputs:
         if item.is_renamed:
-            print(f"{item.path}: its results are called {item.target}_...")
+            print(printable(f"{item.path}: its results are called {item.target}_..."))
     for item in progress_bar(inputs, len(inputs), "input"):
         try:
             apply = apply_to_video if item.is_video else apply_to_photo
@@ -243,12 +243,14 @@ def apply_to_video(segmenter: Segmenter, item: Input, table: LabelTable) -> set[
     """Write an overlay of a video; gives the classes found in it."""
     target = f"{item.target}_overlay.mp4"
     frames, rate, found = draw_overlay_video(segmenter, item.path, target, table)
-    tqdm.write(f"{item.path}: {frames} frames, {rate:.1f} a second -> {target}")
+    tqdm.write(
+        printable(f"{item.path}: {frames} frames, {rate:.1f} a second -> {target}")
+    )
     return found
 
 
 def print_problem(problem: str) -> None:
-    tqdm.write(f"error: {problem}", file=sys.stderr)
+    tqdm.write(f"error: {printable_lines(problem)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

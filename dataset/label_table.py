@@ -1,16 +1,29 @@
 """The table of classes: which colour of a label picture is which class, and back."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from files.errors import UserError
+from files.errors import UserError, has_control_characters
 from files.opencv import cv2
+from files.text_file import read_text
 
 _MAX_TABLE_BYTES = 1 << 20
+# The network's scores and the confusion matrix grow with it. ADE20K, the data set with the most
+# classes that is commonly trained on, has 847.
+_MAX_CLASSES = 1024
+# Colours of no class that are told apart; a smoothed or noisy label has millions.
+_MAX_UNKNOWN = 1000
+_PART = 1 << 20  # pixels that are looked up at once, at about 20 bytes each
+# Three numbers and a name, with a comma or white space between them.
+_GAP = r"(?:\s*,\s*|\s+)"
+_ROW = re.compile(
+    rf"(\d{{1,3}}){_GAP}(\d{{1,3}}){_GAP}(\d{{1,3}}){_GAP}(\S.*)", re.ASCII
+)
 _BOOK_HEADER = ["r", "g", "b", "label"]
 
 
@@ -51,15 +64,23 @@ class LabelTable:
 
         Returns:
             tuple: int16 (H, W) class numbers, -1 where the class is ignored; and a dict of the
-            colours that are in no row: {(r, g, b): pixels}.
+            colours that are in no row, {(r, g, b): pixels}: the 1,000 most frequent ones.
         """
-        code = _color_code(picture)
-        found = self._class_by_code[code]
-        if found.size == 0 or found.min() > 0:
-            return found - np.int16(2), {}
-        codes, pixels = np.unique(code[found == 0], return_counts=True)
-        rgb = [(c & 255, c >> 8 & 255, c >> 16) for c in codes.tolist()]
-        return found - np.int16(2), dict(zip(rgb, pixels.tolist(), strict=True))
+        found = np.empty(picture.shape[:2], np.int16)
+        unknown = []
+        rows = max(1, _PART // max(picture.shape[1], 1))
+        for top in range(0, len(picture), rows):
+            code = _color_code(picture[top : top + rows])
+            part = found[top : top + rows] = self._class_by_code[code]
+            if part.min() == 0:
+                unknown.append(code[part == 0])
+        found -= 2
+        if not unknown:
+            return found, {}
+        codes, pixels = np.unique(np.concatenate(unknown), return_counts=True)
+        most = np.argsort(-pixels, kind="stable")[:_MAX_UNKNOWN]
+        rgb = [(c & 255, c >> 8 & 255, c >> 16) for c in codes[most].tolist()]
+        return found, dict(zip(rgb, pixels[most].tolist(), strict=True))
 
     def colors_of_classes(self, classes: np.ndarray) -> np.ndarray:
         """Picture of class numbers: int (H, W) in [-1, n_class) -> uint8 (H, W, 3) RGB; -1 black."""
@@ -103,6 +124,11 @@ def read_label_table(path: str | Path, ignore_labels: list[str] = ()) -> LabelTa
         raise UserError(
             f"{path}: the label table has no row; write one 'r,g,b,label' a class"
         )
+    if len(rows) > _MAX_CLASSES:
+        raise UserError(
+            f"{path}: {len(rows):,} classes; at most {_MAX_CLASSES:,} are possible: "
+            "join classes, or check label_path"
+        )
     names = tuple(name for _, _, name in rows)
     colors = np.array([color for _, color, _ in rows], np.uint8)
     _refuse_repeats(path, rows)
@@ -120,44 +146,25 @@ def read_label_table(path: str | Path, ignore_labels: list[str] = ()) -> LabelTa
     return LabelTable(str(path), names, colors, ignored)
 
 
-def _lines(path: str | Path):
-    """The numbered lines that hold a row."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_TABLE_BYTES + 1)
-        if len(content) > _MAX_TABLE_BYTES:
-            raise UserError(f"{path}: more than 1 MiB; this is no label table")
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"label_path: cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not a text file in UTF-8 (byte {error.start})"
-        ) from None
+def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """The lines that hold a row, with their numbers."""
+    text = read_text(path, "label_path", _MAX_TABLE_BYTES)
     for number, line in enumerate(text.splitlines(), 1):
         fields = [f.strip() for f in line.split(",")]
         if line.strip() and not (number == 1 and fields == _BOOK_HEADER):
-            yield number, line
+            yield number, line.strip()
 
 
 def _parse_row(path, number: int, line: str) -> tuple[int, tuple[int, int, int], str]:
-    match = re.fullmatch(
-        r"\s*(\d{1,3})\s*[,\s]\s*(\d{1,3})\s*[,\s]\s*(\d{1,3})\s*[,\s]\s*(\S.*?)\s*",
-        line,
-        re.ASCII,
-    )
+    match = _ROW.fullmatch(line)
     color = tuple(int(c) for c in match.groups()[:3]) if match else ()
-    # Names are printed: control characters could write over the screen.
-    if (
-        not match
-        or max(color) > 255
-        or not re.fullmatch(r"[^\0-\x1f\x7f-\x9f]+", match[4])
-    ):
+    # Names are printed.
+    if not match or max(color) > 255 or has_control_characters(match[4]):
         raise UserError(
-            f"{path}, line {number}: {line.strip()[:80]!r} is no row of a label table; "
+            f"{path}, line {number}: {line[:80]!r} is no row of a label table; "
             "expected 'r,g,b,label' with r, g, b from 0 to 255"
         )
-    return number, color, match.group(4)
+    return number, color, match[4]
 
 
 def _refuse_repeats(path, rows) -> None:
@@ -169,7 +176,3 @@ def _refuse_repeats(path, rows) -> None:
                     f"{path}, line {number}: the {what} {key} stands in line {seen[key]} already"
                 )
             seen[key] = number
-    if len(rows) > np.iinfo(np.int16).max:
-        raise UserError(
-            f"{path}: {len(rows)} classes; at most {np.iinfo(np.int16).max} are possible"
-        )

@@ -2,14 +2,18 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
-import unicodedata
 from collections.abc import Callable
 
 EXIT_CODE = 2
-# Within this block a failure is reported; distributed puts one here that ends all processes.
+# Entered while an error is printed; training.distributed puts a context here that ends all ranks.
 reporting: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+
+# Control characters, those that turn the direction of writing (a terminal obeys both), and halves
+# of characters, which no encoding can write.
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class UserError(Exception):
@@ -23,6 +27,11 @@ class BrokenFileError(UserError):
     """A file that cannot be read, or was cut short or changed after it was written."""
 
 
+def has_control_characters(text: str) -> bool:
+    """Whether a terminal would obey a part of the text instead of showing it."""
+    return _CONTROL.search(text) is not None
+
+
 def printable(text: object) -> str:
     """What a file or a command line holds, as one line that is safe to show on a terminal.
 
@@ -33,20 +42,22 @@ def printable(text: object) -> str:
         str: control characters (colours, movements of the cursor, ends of lines, the direction
         of writing) are spelt out, as in ``\\x1b``.
     """
-    return "".join(
-        c
-        if c.isprintable() or unicodedata.category(c) == "Zs"  # all kinds of spaces
-        else c.encode("unicode_escape").decode("ascii")
-        for c in str(text)
+    return _CONTROL.sub(
+        lambda match: match[0].encode("unicode_escape").decode(), str(text)
     )
 
 
-def run_program(main: Callable[[], int | None]) -> None:
-    """Run a program's main() and turn a UserError into a sentence and exit code 2.
+def printable_lines(text: object) -> str:
+    """As printable(), but for the ends of lines, which stay."""
+    return "\n".join(map(printable, str(text).split("\n")))
 
-    Ctrl-C ends it with exit code 130, a reader of its output that has gone (``| head``) with
-    141, as a shell counts. An OSError (disk full, folder read-only, file gone) names its path,
-    and counts as one.
+
+def run_program(main: Callable[[], int | None]) -> None:
+    """Run a program's main(), print an error as a sentence, and exit.
+
+    The exit code is 2 after an error, 130 after Ctrl-C, and 141 where the reader of the output
+    has gone (``| head``), as a shell counts. Errors are a UserError, an OSError (disk full,
+    folder read-only, file gone), and too little memory or too few threads.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # by files.ctrl_c
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,9 +69,12 @@ def run_program(main: Callable[[], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         with reporting():
             code = 141
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
         with reporting():
-            print(f"error: {_sentence(error)}", file=sys.stderr)
+            print(f"error: {printable_lines(sentence)}", file=sys.stderr)
         code = EXIT_CODE
     except SystemExit as error:  # argparse has told what is wrong, or printed its help
         if error.code:
@@ -73,7 +87,21 @@ def run_program(main: Callable[[], int | None]) -> None:
     sys.exit(code)
 
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+def _sentence(error: Exception) -> str | None:
+    """What to print for an error; nothing for one that is a bug of this project."""
+    if isinstance(error, MemoryError):
+        return (
+            "not enough memory; close other programs, or set a smaller "
+            "training_params.batch_size, image_scale or cache_size"
+        )
+    if isinstance(error, RuntimeError):
+        if "can't start new thread" not in str(error):
+            return None
+        return (
+            "the system allows no more threads; set loader_jobs: 0, or raise ulimit -u"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        )
     return str(error)

@@ -1,7 +1,7 @@
-"""Reads .npz files from anywhere without running code, and no more of them than is wanted.
+"""Reads untrusted .npz files: no pickle, bounded size, checked against their checksum.
 
-checkpoint.py reads weights and snapshots with it, image_reader.py the book's labels. What
-np.load would do beyond that: read as much as the file claims to hold.
+files.weights reads weights with it, training.snapshots snapshots, dataset.image_reader the
+book's labels. np.load would read as much as the file claims to hold.
 """
 
 import hashlib
@@ -16,13 +16,15 @@ from typing import BinaryIO
 import numpy as np
 
 from files.errors import BrokenFileError, UserError
+from files.text_file import regular_size
 
 # The checksum of this project's files: the comment at the end of the zip archive, so that any
 # other program can read them, too. Zip's own checksums leave out its tables of contents.
 _LABEL = b"sha256:"
 _DIGITS = 64
 _MAX_HEADER = 2000  # characters of an array's description, a Python literal
-_MAX_READ = 1 << 20
+_MAX_CONTENTS = 1 << 20  # bytes of a table of contents: about 10,000 arrays
+_BLOCK = 1 << 20
 _PLAIN_KINDS = "biufU"  # numbers and text: the only arrays this project stores
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
@@ -52,10 +54,13 @@ def read_npz(
         UserError: what check() raises.
     """
     try:
-        with _SmallReads(path) as file:
+        regular_size(path, what)
+        with _BoundedFile(path) as file:
             _refuse_large(path, what, file.size, max_bytes)
             _verify_checksum(path, file, must_have_checksum)
             with zipfile.ZipFile(file) as archive:
+                # A text is one item, and read as a whole; check() sees its size first.
+                file.limit = max_bytes
                 members = {_name(member): member for member in archive.infolist()}
                 unpacked = sum(member.file_size for member in members.values())
                 _refuse_large(path, what, unpacked, max_bytes)
@@ -75,8 +80,8 @@ def read_npz(
         ) from None
 
 
-class _SmallReads(io.FileIO):
-    """A file of which little is read at once.
+class _BoundedFile(io.FileIO):
+    """A file of which no more is read at once than a limit that the caller sets.
 
     zipfile would read a table of contents of any size, and make objects of it 20 times larger.
     """
@@ -84,11 +89,12 @@ class _SmallReads(io.FileIO):
     def __init__(self, path: str):
         super().__init__(path)
         self.size = os.fstat(self.fileno()).st_size
+        self.limit = _MAX_CONTENTS
 
     def read(self, size: int = -1) -> bytes:
         left = max(self.size - self.tell(), 0)
         size = left if size < 0 else min(size, left)
-        if size > _MAX_READ:
+        if size > self.limit:
             raise ValueError("its table of contents is too large")
         return super().read(size)
 
@@ -108,7 +114,7 @@ def _digest(path: str) -> bytes:
     left = os.path.getsize(path) - _DIGITS
     digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while left > 0 and (block := file.read(min(_MAX_READ, left))):
+        while left > 0 and (block := file.read(min(_BLOCK, left))):
             digest.update(block)
             left -= len(block)
     return digest.hexdigest().encode()

@@ -8,6 +8,7 @@ import os
 import yaml
 
 from files.errors import UserError, printable
+from files.text_file import read_text
 
 _MAX_BYTES = 1 << 20
 
@@ -61,18 +62,7 @@ def read_yaml(path: str | os.PathLike) -> tuple[dict, dict[tuple, str]]:
             key twice.
     """
     name = printable(path)
-    try:
-        # To open a pipe or a device could wait for ever.
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise UserError(f"cannot read the configuration {name}: it is no file")
-        with open(path, "rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(
-            f"cannot read the configuration {name}: {error.strerror}"
-        ) from None
-    if len(text) > _MAX_BYTES:
-        raise UserError(f"{name}: more than 1 MiB; this is no configuration")
+    text = read_text(path, "configuration", _MAX_BYTES)
     try:
         values, node = parse_yaml(text)
     except UserError as error:

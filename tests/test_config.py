@@ -197,7 +197,7 @@ class TestMadeUpKey:
 class TestErrors:
     def test_missing_file(self, tmp_path):
         with pytest.raises(
-            UserError, match=r"cannot read the configuration .*nope.yaml: No such file"
+            UserError, match=r"configuration: cannot read .*nope.yaml: No such file"
         ):
             load_config(tmp_path / "nope.yaml")
 
@@ -391,7 +391,7 @@ class TestErrors:
 
     def test_config_of_more_than_a_megabyte(self, small_data):
         small_data.config_path.write_text("#" * (1 << 20) + "\nseed: 1\n")
-        with pytest.raises(UserError, match="more than 1 MiB"):
+        with pytest.raises(UserError, match="larger than 1 MiB"):
             load_config(small_data.config_path)
 
 

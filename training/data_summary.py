@@ -15,6 +15,7 @@ from files.errors import UserError
 from mini_batch_loader import DatasetPreProcessor
 
 _DOMINANT = 0.95
+_PART = 1 << 20  # pixels
 _USES = {"train": "train", "val": "choose"}
 _NAMED = 5  # files that a sentence names; of more, it gives the number
 
@@ -89,12 +90,14 @@ def survey(
 
     def look(index: int):
         try:
-            _, label = read_pair(index)
+            label = read_pair(index)[1]
         except UserError as error:
             return error
-        # -1, unlabelled, is counted last: -1 % (n_class + 1) is n_class.
-        numbers = label.ravel().astype(np.int32) % (n_class + 1)
-        return np.bincount(numbers, minlength=n_class + 1), label.shape
+        counts = np.zeros(n_class + 1, np.int64)
+        # In parts: bincount makes 8 bytes of each pixel. -1, unlabelled, is the last counter.
+        for part in np.split(label.ravel(), range(_PART, label.size, _PART)):
+            counts += np.bincount(part % (n_class + 1), minlength=n_class + 1)
+        return counts, label.shape
 
     indices = list(indices)
     pool = ThreadPoolExecutor(max(jobs, 1))

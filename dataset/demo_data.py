@@ -15,10 +15,12 @@ from pathlib import Path
 
 from dataset.toy_street.canvas import LABEL_COLORS
 from dataset.toy_street.scene import render_scene
-from files.errors import run_program
+from files.errors import UserError, run_program
 from files.png_writer import encode_png
+from files.text_file import read_text
 
 SPLITS = {"train": 80, "val": 16, "test": 16}
+MAX_LIST_BYTES = 1 << 20
 ABANDONED_AFTER = 3600  # seconds; making the set takes about ten
 
 
@@ -29,8 +31,11 @@ def ensure_configured_demo_data(image_dir_path: str | Path) -> None:
         OSError: as `make_demo_data`.
     """
     images = Path(image_dir_path)
-    if images.parts[-3:] != ("data", "demo", "images") or is_complete(images.parent):
+    if images.parts[-3:] != ("data", "demo", "images"):
         return
+    if missing_file(images.parent) is None:
+        return
+    refuse_incomplete(images.parent)
     print(f"drawing the demo street scenes into {images.parent} (once, about 10 s)")
     ensure_demo_data(images.parent)
 
@@ -46,6 +51,7 @@ def ensure_demo_data(folder: str | Path) -> bool:
     """
     if is_complete(folder):
         return False
+    refuse_incomplete(Path(folder))
     make(Path(folder), 0, SPLITS, replace=False)
     return True
 
@@ -62,7 +68,8 @@ def make_demo_data(
     pixels; scene i depends on (seed, i) only.
 
     A folder appears complete or not at all: it is made beside its place and renamed.
-    Files in it that are not of the demo data are left alone.
+    Files in it that are not of the demo data are left alone; the table, the images and the
+    labels of an earlier set are replaced.
 
     Args:
         folder (str or Path): where to put it; parents are made.
@@ -96,22 +103,38 @@ def make(folder, seed, splits, replace):
 
 def is_complete(folder: str | Path) -> bool:
     """Whether the table, the three lists and every image they name are there."""
-    folder = Path(folder)
+    return missing_file(Path(folder)) is None
+
+
+def missing_file(folder: Path) -> Path | None:
+    """The first file of the set that is not there.
+
+    Raises:
+        UserError: a list is no text.
+    """
     if not (folder / "label_color").is_file():
-        return False
+        return folder / "label_color"
     for split in SPLITS:
         pointer = folder / f"{split}_image_pointer"
         if not pointer.is_file():
-            return False
-        names = pointer.read_text(encoding="utf-8").split()
-        if not names:
-            return False
-        for name in names:
+            return pointer
+        for name in read_text(pointer, "the demo's list", MAX_LIST_BYTES).split():
             image = folder / "images" / name
-            label = image.with_name(f"{image.stem}_L.png")
-            if not (image.is_file() and label.is_file()):
-                return False
-    return True
+            for path in (image, image.with_name(f"{image.stem}_L.png")):
+                if not path.is_file():
+                    return path
+    return None
+
+
+def refuse_incomplete(folder: Path) -> None:
+    """Raise a UserError where some files of the set are there: the user may have edited them."""
+    lists = [folder / f"{split}_image_pointer" for split in SPLITS]
+    for path in (folder / "label_color", *lists, folder / "images" / "demo_0000.png"):
+        if path.exists():
+            raise UserError(
+                f"{missing_file(folder)}: this file of the demo data is missing; put it back, or "
+                f"move {folder} away, and all of it is drawn anew"
+            )
 
 
 def write_scenes(folder, seed, splits):
@@ -138,22 +161,22 @@ def write_png(path, rgb):
 
 
 def publish(draft, folder, replace):
-    """Move a finished draft to its place; `replace`: even that of a complete set."""
+    """Move a finished draft to its place; `replace`: even where a set stands there already."""
     try:
         os.rename(draft, folder)  # takes the place of an empty folder, too
         return
     except OSError:
         if not folder.is_dir():
             raise
-    if is_complete(folder) and not replace:
-        return  # another start was quicker, with the same pixels
+    if not replace:
+        if is_complete(folder):
+            return  # another start was quicker, with the same pixels
+        refuse_incomplete(folder)
     pointers = [path.name for path in draft.glob("*_image_pointer")]
     for name in pointers:
         refuse_lists_of_others(folder / name)
-    # The lists come last, so that nobody takes what is there until then for complete.
-    # Of a set with another seed they go first; not of one that only lacks a file,
-    # which another start may just have repaired and begun to read.
-    for name in pointers if replace else ():
+    # The lists go first and come last: nobody reads a set of which only a part is there.
+    for name in pointers:
         (folder / name).unlink(missing_ok=True)
     (folder / "images").mkdir(exist_ok=True)
     pictures = [f"images/{path.name}" for path in (draft / "images").iterdir()]
@@ -173,7 +196,7 @@ def refuse_lists_of_others(pointer):
 
 def remove_abandoned_drafts(folder):
     """Clear what a killed start left beside the folder."""
-    for draft in folder.parent.glob(f".{folder.name}.{'?' * 32}"):
+    for draft in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 32}"):
         if time.time() - draft.stat().st_mtime > ABANDONED_AFTER:
             shutil.rmtree(draft, ignore_errors=True)
 

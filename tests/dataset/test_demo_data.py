@@ -14,7 +14,7 @@ from dataset import demo_data
 from dataset.demo_data import ensure_demo_data, is_complete, make_demo_data
 from dataset.toy_street.canvas import LABEL_COLORS
 from dataset.toy_street.scene import render_scene
-from files.errors import run_program
+from files.errors import UserError, run_program
 from files.opencv import cv2
 
 DEFAULT = demo_data.SPLITS
@@ -170,12 +170,26 @@ def test_ensure_makes_the_set_once(tmp_path):
 @pytest.mark.parametrize(
     "lost", ["images/demo_0003_L.png", "val_image_pointer", "label_color"]
 )
-def test_half_made_folder_is_made_anew(tmp_path, lost):
+def test_set_that_lacks_a_file_is_left_as_it_is(tmp_path, lost):
+    """The user may have edited the rest."""
+    folder = tmp_path / "demo"
+    ensure_demo_data(folder)
+    (folder / "label_color").write_text("1,2,3,mine\n")
+    (folder / lost).unlink()
+    before = files_below(folder)
+    with pytest.raises(UserError, match=f"{lost}: this file of the demo .* is missing"):
+        ensure_demo_data(folder)
+    assert files_below(folder) == before
+
+
+def test_list_that_is_no_text_is_a_sentence(tmp_path):
     ensure_demo_data(tmp_path / "demo")
-    before = files_below(tmp_path / "demo")
-    (tmp_path / "demo" / lost).unlink()
-    assert ensure_demo_data(tmp_path / "demo") is True
-    assert files_below(tmp_path / "demo") == before
+    pointer = tmp_path / "demo" / "val_image_pointer"
+    pointer.write_bytes(pointer.read_text().encode("utf-16"))
+    with pytest.raises(
+        UserError, match="val_image_pointer is not a text file in UTF-8"
+    ):
+        ensure_demo_data(tmp_path / "demo")
 
 
 def test_stopped_start_leaves_nothing(tmp_path, monkeypatch):
@@ -198,12 +212,8 @@ def test_draft_of_a_killed_start_is_cleared_when_old(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"demo", new.name}
 
 
-@pytest.mark.parametrize("lost", [None, "images/demo_0001.png"])
-def test_starts_at_once_do_not_break_each_other(tmp_path, lost):
+def test_starts_at_once_do_not_break_each_other(tmp_path):
     folder = tmp_path / "demo"
-    if lost:
-        ensure_demo_data(folder)
-        (folder / lost).unlink()
     together = threading.Barrier(3)
 
     def start(_):
@@ -225,10 +235,11 @@ def test_another_seed_replaces_the_set_but_no_other_file(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_lists_of_other_images_are_not_overwritten(tmp_path):
+@pytest.mark.parametrize("make", [ensure_demo_data, make_demo_data])
+def test_lists_of_other_images_are_not_overwritten(tmp_path, make):
     (tmp_path / "train_image_pointer").write_text("holiday.png\n")
-    with pytest.raises(FileExistsError, match="train_image_pointer"):
-        ensure_demo_data(tmp_path)
+    with pytest.raises((UserError, FileExistsError)):
+        make(tmp_path)
     assert (tmp_path / "train_image_pointer").read_text() == "holiday.png\n"
     assert [path.name for path in tmp_path.iterdir()] == ["train_image_pointer"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from dataset import augmentation
 from dataset.batches import stack_examples
 from dataset.epoch_order import Draw, EpochOrder, random_generator
-from dataset.image_reader import label_path, read_image, read_label, read_pointer_file
+from dataset.image_reader import read_pair, read_pointer_file
 from dataset.pair_cache import PairCache
 from files.errors import UserError
 from image_normalizer import make_normalizer
@@ -114,9 +114,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         Raises:
             UserError: as get_example().
         """
-        path, table = self.path(index), self.args.label_table
-        image = read_image(path, self.args.in_ch)
-        return image, read_label(label_path(path), table, image.shape[:2])
+        return read_pair(self.path(index), self.args.in_ch, self.args.label_table)
 
     def plain_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and label scaled and cropped at the centre, neither augmented nor normalised.

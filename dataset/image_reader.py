@@ -1,23 +1,29 @@
-"""Reads what a user's folder holds: the list of images, an image, a label."""
+"""Reads what a user's folder holds: the list of images, an image, a label.
+
+The loader, predict.py and data_check.py read with it.
+"""
 
 import os
-import re
-import struct
+import threading
+from contextlib import nullcontext
 
 import numpy as np
 
 from dataset.label_table import LabelTable
-from files.errors import UserError
+from dataset.picture_header import FORMATS, checked_picture
+from files.errors import UserError, has_control_characters
 from files.npz_reader import Shapes, read_npz
-from files.opencv import MAX_PIXELS, cv2
+from files.opencv import cv2
+from files.text_file import read_text
 
-_MAX_POINTER_BYTES = 1 << 28
-# A picture of the largest size that opencv.py allows fits; a disk image given the wrong name
-# does not.
+_MAX_LIST_BYTES = 1 << 27
+_MAX_LIST_NAMES = 4_000_000  # a million take about 150 MB
 _MAX_PICTURE_BYTES = 1 << 30
-_MAX_DEFLATE = 1032  # bytes out of one byte, at best
-# IMREAD_UNCHANGED would differ in ignoring the camera's mark: telephones' photos lay on a side.
+# IMREAD_UNCHANGED would not turn the photos that a telephone marked as lying on a side.
 _AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+# Pairs above this many pixels are read one at a time, however many loader_jobs there are.
+_LARGE_PIXELS = 1 << 22
+_large = threading.Lock()
 
 
 class UnknownColors(UserError):
@@ -42,39 +48,31 @@ def read_pointer_file(path: str, key: str = "image pointer") -> list[str]:
     Raises:
         UserError: the list cannot be read, is empty, or a name in it leaves the image folder.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_POINTER_BYTES + 1)
-        if len(content) > _MAX_POINTER_BYTES:
-            raise UserError(
-                f"{key}: {path} is larger than 256 MiB; this is no list of images"
-            )
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
-    except OSError as error:
-        raise UserError(f"{key}: cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{key}: {path} is not a text file in UTF-8") from None
-    names = [line for line in lines if line]
+    text = (
+        read_text(path, key, _MAX_LIST_BYTES).replace("\r\n", "\n").replace("\r", "\n")
+    )
+    if text.count("\n") > _MAX_LIST_NAMES:
+        raise UserError(f"{key}: {path} has more than {_MAX_LIST_NAMES:,} lines")
+    names = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if name := line.strip():
+            problem = _problem_of_name(name)
+            if problem:
+                raise UserError(f"{path}, line {number}: {name[:200]!r} {problem}")
+            names.append(name)
     if not names:
         raise UserError(f"{key}: {path} is empty; write one image file name a line")
-    for name in names:
-        _refuse_outside(path, lines, name)
     return names
 
 
-def _refuse_outside(path: str, lines: list[str], name: str) -> None:
-    if re.search(
-        r"[\0-\x1f\x7f-\x9f]", name
-    ):  # it is printed, and could rule the screen
-        raise UserError(
-            f"{path}, line {lines.index(name) + 1}: {name[:200]!r} holds a control character"
-        )
-    inside = os.path.normpath(name)
-    if os.path.isabs(name) or inside.split(os.sep)[0] == os.pardir:
-        raise UserError(
-            f"{path}, line {lines.index(name) + 1}: {name[:200]!r} leaves the image folder; "
-            "names are relative to image_dir_path"
-        )
+def _problem_of_name(name: str) -> str | None:
+    if has_control_characters(name):
+        return "holds a control character"
+    # Only ".." can lead upwards; normpath for each of a million names takes seconds.
+    upwards = ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir
+    if upwards or os.path.isabs(name):
+        return "leaves the image folder; names are relative to image_dir_path"
+    return None
 
 
 def label_path(image_path: str) -> str:
@@ -99,79 +97,73 @@ def refuse_missing(image_path: str) -> None:
 def read_picture(path: str) -> np.ndarray:
     """Decode an image file as it is.
 
+    Args:
+        path: a PNG, JPEG, BMP, TIFF, WebP or PNM file; another ending does no harm.
+
     Returns:
         ndarray: uint8 or uint16, (H, W) or (H, W, 3) in RGB; an alpha channel is dropped, and a
         photo that its camera marked as turned stands upright.
 
     Raises:
-        UserError: no such file, or nothing that OpenCV can decode.
+        UserError: no such file, or nothing that can be decoded; see checked_picture().
     """
+    return _decode(path, _checked_content(path)[0])
+
+
+def _checked_content(path: str) -> tuple[bytes, int]:
+    """The bytes of an image file, and its number of pixels."""
     refuse_missing(path)
     try:
         if os.path.getsize(path) > _MAX_PICTURE_BYTES:
             raise UserError(f"{path}: larger than 1 GiB; this is no image")
-        content = np.fromfile(path, np.uint8)
-        _refuse_impossible_png(path, content)
-        whole = content.size and not _is_cut_jpeg(content)
-        picture = cv2.imdecode(content, _AS_STORED) if whole else None
+        with open(path, "rb") as file:
+            content = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot read the image: {error.strerror}") from None
-    except (cv2.error, MemoryError):  # for instance more pixels than opencv.py allows
+    return checked_picture(path, content)
+
+
+def _decode(path: str, content: bytes) -> np.ndarray:
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from None
         picture = None
     if picture is None or picture.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"{path}: not an image that OpenCV can decode; is the file complete (and no larger "
-            f"than {MAX_PIXELS:,} pixels)?"
+            f"{path}: not an image that can be read ({FORMATS}, 8 or 16 bits a channel); "
+            "is the file complete?"
         )
-    return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if picture.ndim == 2:
+        return picture
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, picture)  # in its own memory
 
 
-def _is_cut_jpeg(file: np.ndarray) -> bool:
-    """Whether a JPEG file ends in the middle; OpenCV would fill the rest with grey."""
-    if file[:2].tobytes() != b"\xff\xd8":
-        return False
-    content = file.tobytes()
-    position = 2
-    # Segments up to the scan, each with its length; a thumbnail in one has an end of its own.
-    while content[position : position + 1] == b"\xff":
-        if content[position + 1 : position + 2] == b"\xda":
-            return content.find(b"\xff\xd9", position) < 0
-        length = int.from_bytes(content[position + 2 : position + 4], "big")
-        position += 2 + max(length, 1)
-    return position >= len(content)
+def read_pair(
+    path: str, in_ch: int, table: LabelTable
+) -> tuple[np.ndarray, np.ndarray]:
+    """An image and its label: read_image() and read_label() of label_path().
 
+    Threads read large pairs one after the other: decoding takes 20 bytes a pixel for a moment.
 
-def _refuse_impossible_png(path: str, content: np.ndarray) -> None:
-    """Save the memory for what a PNG claims and so few bytes cannot hold.
+    Returns:
+        tuple: uint8 (H, W, in_ch); int16 (H, W).
 
-    OpenCV 4.11 makes room for a chunk of any size, 4 GiB at most, before it looks for its end,
-    and for all pixels before it decodes the first.
+    Raises:
+        UserError: as these.
     """
-    if content[:8].tobytes() != b"\x89PNG\r\n\x1a\n":
-        return
-    place, kind = 8, b""
-    while kind != b"IEND" and place < content.size:
-        kind = content[place + 4 : place + 8].tobytes()
-        place += 12 + int.from_bytes(content[place : place + 4].tobytes(), "big")
-    if kind != b"IEND" or place > content.size or content.size < 33:
-        raise UserError(
-            f"{path}: not an image that OpenCV can decode: it is cut short or damaged"
-        )
-    width, height, depth, colors = struct.unpack(">2I2B", content[16:26])
-    # Samples a pixel by kind of colour: grey, -, RGB, palette, grey and alpha, -, RGB and alpha.
-    bits = width * height * depth * (1, 1, 3, 1, 2, 1, 4)[min(colors, 6)]
-    if bits > 8 * content.size * _MAX_DEFLATE:
-        raise UserError(
-            f"{path}: not an image that OpenCV can decode: its {content.size} bytes cannot hold "
-            f"the {width} x {height} pixels that it claims"
-        )
+    content, pixels = _checked_content(path)
+    with _large if pixels > _LARGE_PIXELS else nullcontext():
+        image = _with_channels(path, _decode(path, content), in_ch)
+        return image, read_label(label_path(path), table, image.shape[:2])
 
 
 def read_image(path: str, in_ch: int) -> np.ndarray:
     """An image for the network.
 
     Args:
-        path: any file that OpenCV decodes; 16-bit grey levels are scaled to 8 bits.
+        path: as for read_picture(); 16-bit levels are scaled to 8 bits.
         in_ch: 3 or 1, the channels it must have.
 
     Returns:
@@ -180,7 +172,11 @@ def read_image(path: str, in_ch: int) -> np.ndarray:
     Raises:
         UserError: as read_picture(), and where the file has another number of channels.
     """
-    image = read_any_image(path)
+    return _with_channels(path, read_picture(path), in_ch)
+
+
+def _with_channels(path: str, picture: np.ndarray, in_ch: int) -> np.ndarray:
+    image = _eight_bits(np.atleast_3d(picture))
     if image.shape[2] != in_ch:
         kind = "grey" if image.shape[2] == 1 else "a colour image"
         raise UserError(

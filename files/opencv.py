@@ -1,4 +1,4 @@
-"""Loads OpenCV with limits; modules that need it write ``from opencv import cv2``.
+"""Loads OpenCV with limits; modules that need it write ``from files.opencv import cv2``.
 
 OpenCV reads its limits when it is loaded, so nobody else may load it first: ruff refuses a
 plain ``import cv2``.
@@ -6,9 +6,12 @@ plain ``import cv2``.
 
 import os
 
-# A file of a few bytes can claim any size; OpenCV itself would go up to 2^30 pixels, 6 GiB.
-MAX_PIXELS = 1 << 27
-os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PIXELS)
+# Pixels that one picture may have: predict.py takes about 32 bytes for each, so 1 GiB. Who has
+# larger pictures and more memory sets the variable, which is OpenCV's own.
+LIMIT_NAME = "OPENCV_IO_MAX_IMAGE_PIXELS"
+_wanted = os.environ.get(LIMIT_NAME, "")
+MAX_PIXELS = int(_wanted) if _wanted.isdecimal() and len(_wanted) < 12 else 1 << 25
+os.environ[LIMIT_NAME] = str(MAX_PIXELS)
 # What it prints about a broken file says less than this project's error, and not which file.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 

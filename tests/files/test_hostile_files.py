@@ -4,8 +4,10 @@ import io
 import os
 import pickle
 import struct
+import time
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chainer_compat
@@ -16,7 +18,7 @@ import pytest
 from tiny_run import peak_memory
 
 from config import load_config
-from dataset.image_reader import read_label, read_picture, read_pointer_file
+from dataset.image_reader import read_label, read_pair, read_picture, read_pointer_file
 from dataset.label_table import read_label_table
 from files.errors import UserError
 from files.npz_reader import read_npz
@@ -203,13 +205,53 @@ def png_that_claims(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
+def claiming(ending: str, width: int, height: int) -> bytes:
+    """A tiny grey picture whose header claims another size."""
+    content = cv2.imencode(f".{ending}", np.zeros((8, 8), np.uint8))[1].tobytes()
+    if ending == "bmp":
+        return content[:18] + struct.pack("<2i", width, height) + content[26:]
+    if ending == "pgm":
+        return b"P5 %d %d 255\n" % (width, height) + bytes(64)
+    if ending == "tiff":
+        file = io.BytesIO(content)
+        directory = struct.unpack("<I", content[4:8])[0]
+        for number in range(struct.unpack_from("<H", content, directory)[0]):
+            place = directory + 2 + 12 * number
+            wanted = {256: width, 257: height, 278: height}
+            tag = struct.unpack_from("<H", content, place)[0]
+            if tag in wanted:
+                file.seek(place + 2)
+                file.write(struct.pack("<H2I", 4, 1, wanted[tag]))
+        return file.getvalue()
+    place = content.index(b"\xff\xc0") + 5
+    return content[:place] + struct.pack(">2H", height, width) + content[place + 4 :]
+
+
+def read_eight_large_pairs(folder: Path) -> int:
+    """Read one pair eight times at once, as data_check.py does; gives the classes found."""
+    (folder / "table").write_text("0,0,0,Road\n")
+    table = read_label_table(folder / "table")
+    for name in ("a.png", "a_L.png"):
+        cv2.imwrite(str(folder / name), np.zeros((4096, 4096, 3), np.uint8))
+
+    def classes(_) -> int:
+        return int(read_pair(str(folder / "a.png"), 3, table)[1].max())
+
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(classes, range(8)))
+
+
+def count_names(path: str) -> int:
+    return len(read_pointer_file(path))
+
+
 class TestPicture:
     @pytest.mark.parametrize("side", [2000, 12_000, 30_000, 60_000, 2**31 - 1])
     def test_png_that_claims_more_than_its_bytes_can_hold(self, tmp_path, side):
         path = tmp_path / "a.png"
         path.write_bytes(png_that_claims(side, side))
         message, memory = peak_memory(error_of, read_picture, str(path))
-        assert f"{path}: not an image that OpenCV can decode: its " in message
+        assert f"{path}: not an image that can be read: its " in message
         assert f"cannot hold the {side} x {side} pixels" in message
         assert memory < FEW
 
@@ -220,17 +262,41 @@ class TestPicture:
             png_that_claims(8, 6)[:33] + struct.pack(">I", 2**31 - 1) + b"ab"
         )
         message, memory = peak_memory(error_of, read_picture, str(path))
-        assert f"{path}: not an image that OpenCV can decode: it is cut" in message
+        assert f"{path}: not an image that can be read: it is cut" in message
         assert memory < FEW
 
-    @pytest.mark.parametrize("ending", ["png", "jpg", "bmp"])
+    @pytest.mark.parametrize("ending", ["png", "bmp", "tiff", "pgm"])
     def test_picture_that_is_huge_indeed(self, tmp_path, ending):
         path = tmp_path / f"a.{ending}"
         assert cv2.imwrite(str(path), np.zeros((12_000, 12_000), np.uint8))
         message, memory = peak_memory(error_of, read_picture, str(path))
-        assert f"{path}: not an image that OpenCV can decode" in message
-        assert "134,217,728 pixels" in message
+        assert f"{path}: 12000 x 12000 pixels; at most 33,554,432 are read" in message
+        assert "OPENCV_IO_MAX_IMAGE_PIXELS" in message
         assert memory < FEW + path.stat().st_size / 2**20
+
+    @pytest.mark.parametrize("ending", ["bmp", "jpg", "tiff", "pgm"])
+    def test_few_bytes_that_claim_many_pixels(self, tmp_path, ending):
+        path = tmp_path / f"a.{ending}"
+        path.write_bytes(claiming(ending, 5000, 5000))
+        message, memory = peak_memory(error_of, read_picture, str(path))
+        assert f"{path}: not an image that can be read: its " in message
+        assert "bytes cannot hold the 5000 x 5000 pixels" in message
+        assert memory < FEW
+
+    def test_jpeg_of_thousands_of_scans(self, tmp_path):
+        """Each one goes over all pixels again: 17 s for 55 KB."""
+        picture = np.zeros((64, 64), np.uint8)
+        jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
+        jpeg = jpeg.tobytes()
+        scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+        (tmp_path / "a.jpg").write_bytes(jpeg[:-2] + scan * 5000 + b"\xff\xd9")
+        message = error_of(read_picture, str(tmp_path / "a.jpg"))
+        assert " scans; save it anew" in message
+
+    def test_large_pairs_are_read_one_after_the_other(self, tmp_path):
+        """Eight labels of 16 million pixels, at 20 bytes for each at a time, in eight threads."""
+        _, memory = peak_memory(read_eight_large_pairs, tmp_path)
+        assert memory < 1024
 
     def test_file_of_many_gigabytes(self, tmp_path):
         path = tmp_path / "a.png"
@@ -267,8 +333,29 @@ class TestPointerFile:
 
     def test_list_without_end(self):
         message, memory = peak_memory(error_of, read_pointer_file, "/dev/zero")
-        assert "larger than 256 MiB" in message
-        assert memory < 256 + FEW
+        assert "is a folder, pipe or device, not a file" in message
+        assert memory < FEW
+
+    def test_list_of_many_megabytes_is_not_read(self, tmp_path):
+        (tmp_path / "list").touch()
+        os.truncate(tmp_path / "list", 254 << 20)
+        message, memory = peak_memory(
+            error_of, read_pointer_file, str(tmp_path / "list")
+        )
+        assert "larger than 128 MiB" in message
+        assert memory < FEW
+
+    def test_a_million_names_are_read_and_four_million_refused(self, tmp_path):
+        (tmp_path / "list").write_text("images/a_picture.png\n" * 1_000_000)
+        count, memory = peak_memory(count_names, str(tmp_path / "list"))
+        assert count == 1_000_000
+        assert memory < 300
+        (tmp_path / "list").write_text("\n" * 4_000_001)
+        message, memory = peak_memory(
+            error_of, read_pointer_file, str(tmp_path / "list")
+        )
+        assert "more than 4,000,000 lines" in message
+        assert memory < FEW
 
 
 class TestConfig:
@@ -286,9 +373,10 @@ class TestConfig:
             ('output_path: "\\uD800"', "output_path: "),
             ('output_path: "a\\0b"', "output_path: "),
             ('output_path: "~\\0b"', "output_path: "),
+            ("output_path: " + "a/" * 5000, "output_path: "),
             ("\n".join(f"k{i}: 1" for i in range(20_000)), "unknown key k"),
         ],
-        ids=range(9),
+        ids=range(10),
     )
     def test_text_that_is_no_configuration(self, tmp_path, text, problem, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -316,7 +404,7 @@ class TestConfig:
         message, memory = peak_memory(
             error_of, load_config, str(tmp_path / "config.yaml")
         )
-        assert "more than 1 MiB" in message
+        assert "larger than 1 MiB" in message
         assert memory < FEW
 
 
@@ -329,5 +417,38 @@ def test_class_name_that_writes_on_the_screen(tmp_path):
 def test_label_table_of_100_megabytes(tmp_path):
     (tmp_path / "table").write_bytes(b"1,2,3,a\n" * 12_500_000)
     message, memory = peak_memory(error_of, read_label_table, str(tmp_path / "table"))
-    assert "more than 1 MiB" in message
+    assert "larger than 1 MiB" in message
     assert memory < FEW
+
+
+def test_table_of_thousands_of_classes(tmp_path):
+    """The network would have as many maps of scores: 5.3 GB for a table of 40 KB."""
+    rows = (f"{i % 256},{i // 256},0,class{i}" for i in range(5000))
+    (tmp_path / "table").write_text("\n".join(rows))
+    message = error_of(read_label_table, tmp_path / "table")
+    assert "5,000 classes; at most 1,024 are possible" in message
+
+
+def test_row_of_a_table_with_a_million_spaces_is_refused_at_once(tmp_path):
+    (tmp_path / "table").write_text("1" + " " * 1_000_000 + "x\n")
+    start = time.monotonic()
+    assert "is no row of a label table" in error_of(
+        read_label_table, tmp_path / "table"
+    )
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "read", [load_config, read_label_table, read_pointer_file, load_into_small_model]
+)
+def test_pipe_is_refused_instead_of_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a folder, pipe or device" in error_of(read, str(tmp_path / "pipe"))
+
+
+def test_text_larger_than_a_mebibyte_is_read_from_an_npz(tmp_path):
+    """The log of a long run is one text."""
+    text = np.array("x" * 500_000)
+    np.savez(tmp_path / "a.npz", log=text)
+    found = read_npz(str(tmp_path / "a.npz"), "--resume", 1 << 22)
+    assert found["log"] == text

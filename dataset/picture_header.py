@@ -1,0 +1,153 @@
+"""Checks the headers of a picture file before OpenCV decodes it; called by image_reader.
+
+A decoder makes room for whatever size a header claims, and some have had holes. So only six
+formats reach one: of the rest, and of PNG's animations, a training folder has no need.
+"""
+
+import io
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+
+from PIL import Image
+
+from files.errors import UserError
+from files.opencv import LIMIT_NAME, MAX_PIXELS
+
+FORMATS = "PNG, JPEG, BMP, TIFF, WebP or PNM"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# Pillow reads the size, and would print what it thinks of the rest of the file.
+warnings.filterwarnings("ignore", module="PIL")
+
+_MAX_DEFLATE = 1032  # bytes that one byte of a PNG can stand for, at most
+# Pixels that one byte of another format can stand for: a JPEG needs a bit for 8 x 8 of them.
+# WebP and TIFF could do with less for a picture of one colour; no photo does.
+_PIXELS_A_BYTE = 512
+_ALWAYS_ALLOWED = 1 << 20  # pixels, whatever the length of the file
+_MAX_SCANS = 64  # of a JPEG; cameras write 1, progressive files about 10
+_FRAMES = {
+    0xC0,
+    0xC1,
+    0xC2,
+}  # baseline, extended, progressive; C4, C8, CC are no frames
+_OTHER_FRAMES = set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+class _Unusable(Exception):
+    """Why a picture file is not decoded."""
+
+
+def checked_picture(path: str, content: bytes) -> tuple[bytes, int]:
+    """Make sure that a picture file can be decoded in bounded memory.
+
+    Args:
+        path: the file, for messages.
+        content: all of its bytes.
+
+    Returns:
+        tuple: the bytes to decode, and the number of pixels.
+
+    Raises:
+        UserError: it is of no format that is read here, damaged, animated, or claims more
+            pixels than are allowed or than its bytes can hold.
+    """
+    try:
+        if content.startswith(_PNG_START):
+            width, height, most = _size_of_png(content)
+        elif content.startswith(b"\xff\xd8"):
+            content, width, height = _checked_jpeg(content)
+            most = None
+        else:
+            width, height = _size_by_pillow(content)
+            most = None
+    except _Unusable as error:
+        raise UserError(f"{path}: not an image that can be read: {error}") from None
+    pixels = width * height
+    if most is None:
+        most = _ALWAYS_ALLOWED + _PIXELS_A_BYTE * len(content)
+    if pixels > most:
+        raise UserError(
+            f"{path}: not an image that can be read: its {len(content)} bytes cannot hold "
+            f"the {width} x {height} pixels that it claims"
+        )
+    if pixels > MAX_PIXELS:
+        raise UserError(
+            f"{path}: {width} x {height} pixels; at most {MAX_PIXELS:,} are read. Make the image "
+            f"smaller, or allow more with the environment variable {LIMIT_NAME}"
+        )
+    return content, pixels
+
+
+def _size_of_png(content: bytes) -> tuple[int, int, int]:
+    """Width, height, and the number of pixels that the file can hold at most."""
+    kinds = list(_png_chunks(content))
+    if kinds[0] != b"IHDR":
+        raise _Unusable("its first chunk is no header")
+    # OpenCV 4.11 writes outside of its memory for some orders of these.
+    if {b"acTL", b"fcTL", b"fdAT"} & set(kinds):
+        raise _Unusable("it is an animation; save a single picture")
+    width, height, depth, colors = struct.unpack_from(">2I2B", content, 16)
+    # Samples a pixel by kind of colour: grey, -, RGB, palette, grey and alpha, -, RGB and alpha.
+    bits = depth * (1, 1, 3, 1, 2, 1, 4)[min(colors, 6)]
+    return width, height, 8 * len(content) * _MAX_DEFLATE // max(bits, 1)
+
+
+def _png_chunks(content: bytes) -> Iterator[bytes]:
+    """The kinds of all chunks; each must lie within the file, and IEND must be there."""
+    place, kind = len(_PNG_START), b""
+    while kind != b"IEND":
+        start = content[place : place + 8].ljust(8, b"\xff")
+        length, kind = struct.unpack(">I4s", start)
+        place += 12 + length
+        # OpenCV makes room for a chunk of any length, 2 GiB at most, before it reads it.
+        if place > len(content):
+            raise _Unusable("it is cut short or damaged")
+        yield kind
+
+
+def _checked_jpeg(content: bytes) -> tuple[bytes, int, int]:
+    """The bytes to decode, width and height."""
+    place, frame = 2, None
+    while content[place : place + 2] != b"\xff\xda":  # start of scan
+        if place + 4 > len(content) or content[place] != 0xFF:
+            raise _Unusable("it is cut short or damaged")
+        kind = content[place + 1]
+        if kind in _OTHER_FRAMES:
+            raise _Unusable(
+                "it is no baseline or progressive JPEG; save it as one of them"
+            )
+        if kind in _FRAMES and place + 9 <= len(content):
+            frame = kind, *struct.unpack_from(">2H", content, place + 5)
+        if kind == 0xFF:  # a byte to fill up with
+            place += 1
+        else:
+            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    # In a scan, FF is followed by 00 or the number of a restart: FFD9 is the end.
+    end = content.find(b"\xff\xd9", place)
+    if frame is None or end < 0:
+        raise _Unusable("it is cut short or damaged")
+    scans = content.count(b"\xff\xda", place, end)
+    if scans > _MAX_SCANS:
+        raise _Unusable(f"it has {scans:,} scans; save it anew")
+    kind, height, width = frame
+    if kind == 0xC2 or scans > 1:
+        return content[: end + 2], width, height
+    # libjpeg fills what is missing before an end with grey, but stops where the bytes run out.
+    # Eight bytes more than needed are those by which it reads ahead.
+    return content[:end] + bytes(8), width, height
+
+
+def _size_by_pillow(content: bytes) -> tuple[int, int]:
+    """Width and height of a BMP, TIFF, WebP or PNM file."""
+    # "P7" and "Pf" are other formats of the family.
+    if re.match(rb"BM|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s", content, re.DOTALL) is None:
+        raise _Unusable(f"it is no {FORMATS} file")
+    try:
+        with Image.open(
+            io.BytesIO(content), formats=("BMP", "TIFF", "WEBP", "PPM")
+        ) as image:
+            return image.size
+    # Pillow raises more than ten kinds on bytes that were changed at random.
+    except Exception:  # noqa: BLE001
+        raise _Unusable("its header is damaged") from None

@@ -1,0 +1,108 @@
+"""What reaches a decoder: whole pictures of six formats, with their pixels unchanged."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataset.image_reader import read_picture
+from files.errors import UserError
+from files.opencv import cv2
+
+# 8 x 8 pixels, and a frame at (0, 10): OpenCV 4.11 writes outside of its memory.
+ANIMATION = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000008000000080806000000c40fbe8b000000086163544c0000000200"
+    "000000f38d93700000001a6663544c00000000000000080000000800000004000000040001000a0000b6d8edf3000"
+    "0000d49444154789c636018052000000108000182e90b1d0000000049454e44ae426082"
+)
+PHOTO = np.random.default_rng(2).integers(0, 256, (12, 16, 3), np.uint8)
+PHOTO = cv2.resize(PHOTO, (160, 120), interpolation=cv2.INTER_CUBIC)
+
+
+def saved(kind: str, image: Image.Image, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def picture_of(folder, content: bytes) -> np.ndarray:
+    (folder / "a").write_bytes(content)
+    return read_picture(str(folder / "a"))
+
+
+def jpeg(**options) -> bytes:
+    return saved("JPEG", Image.fromarray(PHOTO), **options)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])
+def test_lossless_formats_give_the_pixels_that_were_stored(tmp_path, kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = saved(kind, Image.fromarray(PHOTO), **options)
+    assert np.array_equal(picture_of(tmp_path, content), PHOTO)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"subsampling": 0}, {"restart_marker_blocks": 5}, {"progressive": True}],
+)
+def test_jpeg_gives_the_pixels_of_another_decoder(tmp_path, options):
+    content = jpeg(**options)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert np.array_equal(picture_of(tmp_path, content), expected)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0" * 100, jpeg()])
+def test_what_stands_behind_a_jpeg_does_not_matter(tmp_path, behind):
+    """Telephones put a second picture there."""
+    expected = picture_of(tmp_path, jpeg())
+    assert np.array_equal(picture_of(tmp_path, jpeg() + behind), expected)
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 5}])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
+def test_jpeg_that_is_cut_is_refused_though_it_has_an_end(
+    tmp_path, end, options, share
+):
+    content = jpeg(**options)
+    start = content.index(b"\xff\xda") + 14
+    cut = start + int(share * (len(content) - start))
+    with pytest.raises(UserError, match="a: not an image that can be read"):
+        picture_of(tmp_path, content[:cut] + end)
+
+
+def test_animated_png_is_refused(tmp_path):
+    with pytest.raises(UserError, match="it is an animation; save a single picture"):
+        picture_of(tmp_path, ANIMATION)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "JPEG2000", "AVIF", "SGI"])
+def test_other_formats_are_refused_by_name_of_those_that_are_read(tmp_path, kind):
+    with pytest.raises(
+        UserError, match="it is no PNG, JPEG, BMP, TIFF, WebP or PNM file"
+    ):
+        picture_of(tmp_path, saved(kind, Image.fromarray(PHOTO)))
+
+
+def test_palette_of_a_png_becomes_its_colours(tmp_path):
+    image = Image.fromarray(PHOTO).quantize(16)
+    content = saved("PNG", image)
+    assert np.array_equal(
+        picture_of(tmp_path, content), np.asarray(image.convert("RGB"))
+    )
+
+
+@pytest.mark.parametrize("ending", [".png", ".tiff"])
+def test_16_bits_are_kept(tmp_path, ending):
+    levels = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
+    content = cv2.imencode(ending, levels)[1].tobytes()
+    assert np.array_equal(picture_of(tmp_path, content), levels)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_photo_that_the_camera_marked_as_turned_stands_upright(tmp_path, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned to the right
+    content = saved(kind, Image.fromarray(PHOTO), exif=exif)
+    assert picture_of(tmp_path, content).shape == (160, 120, 3)

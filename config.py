@@ -10,16 +10,14 @@ import shlex
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import chainer_compat
 
 import chainer
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -35,10 +33,8 @@ from dataset.demo_data import ensure_configured_demo_data
 from dataset.label_table import LabelTable, read_label_table
 from files.errors import UserError, printable
 from files.validation import validated
+from files.value_types import Count, Number, PathText, is_path, one_of, range_of
 from files.yaml_reader import read_yaml, set_value
-
-# More folders than any path has; os.makedirs() recurses into each.
-_MAX_FOLDERS = 200
 
 
 class Mark(Enum):
@@ -49,51 +45,9 @@ class Mark(Enum):
     FREE = "no result depends on it, or not more than on the machine"
 
 
-def _number(value: Any) -> Any:
-    """A float as people write it: YAML 1.1 reads 1e-3 (no dot) as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise PydanticCustomError("number", "should be a number")
-    return value
-
-
-def _integer(value: Any) -> Any:
-    """For Literal, to which true and 1.0 are 1."""
-    if type(value) is not int:
-        raise PydanticCustomError("integer", "should be an integer")
-    return value
-
-
-def _path(value: str) -> str:
-    if not _is_path(value):
-        raise PydanticCustomError("path", "should be a path")
-    return value
-
-
-def _is_path(value: str) -> bool:
-    """Whether the operating system can take a text for a path."""
-    try:
-        return b"\0" not in os.fsencode(value) and value.count("/") < _MAX_FOLDERS
-    except UnicodeEncodeError:
-        return False
-
-
-def _ascending(limits: list[float]) -> list[float]:
-    if limits[0] > limits[1]:
-        raise PydanticCustomError("range", "should be [smallest, largest]")
-    return limits
-
-
-def _range(number: Any) -> Any:
-    """The type of a key that holds the two ends of a range."""
-    ends = Annotated[list[number], Field(min_length=2, max_length=2)]
-    return Annotated[ends, AfterValidator(_ascending)]
-
-
-# More than any run needs; a number of hundreds of digits would end the computation in an error.
-_Count = Annotated[StrictInt, Field(ge=1, le=10**9)]
-_Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-_Factor = Annotated[_Number, Field(gt=0, le=8)]
-_FilePath = Annotated[StrictStr, Field(min_length=1), AfterValidator(_path), Mark.PATH]
+_Positive = Annotated[Count, Field(ge=1)]
+_Factor = Annotated[Number, Field(gt=0, le=8)]
+_FilePath = Annotated[PathText, Mark.PATH]
 
 
 class _Section(BaseModel):
@@ -103,16 +57,16 @@ class _Section(BaseModel):
 class TrainingParams(_Section):
     """The defaults are the book's recipe; what it does not have is off."""
 
-    learning_rate: Annotated[_Number, Field(gt=0)] = 0.001
+    learning_rate: Annotated[Number, Field(gt=0)] = 0.001
     schedule: Literal["constant", "poly"] = "constant"
-    poly_power: Annotated[_Number, Field(gt=0)] = 0.9
-    warmup_iterations: Annotated[StrictInt, Field(ge=0, le=10**9)] = 0
-    batch_size: _Count = 20
-    weight_decay: Annotated[_Number, Field(ge=0)] = 0.0005
-    epochs: Annotated[_Count, Mark.LENGTH] = 99
-    snapshot_epochs: Annotated[_Count, Mark.LENGTH] = 5
-    class_weights: Annotated[_Number, Field(ge=0, le=1)] = 0.0
-    lovasz: Annotated[_Number, Field(ge=0, le=100)] = 0.0
+    poly_power: Annotated[Number, Field(gt=0)] = 0.9
+    warmup_iterations: Count = 0
+    batch_size: _Positive = 20
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0005
+    epochs: Annotated[_Positive, Mark.LENGTH] = 99
+    snapshot_epochs: Annotated[_Positive, Mark.LENGTH] = 5
+    class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
 
 
 class AugmentationParams(_Section):
@@ -125,9 +79,9 @@ class AugmentationParams(_Section):
     scale: Annotated[list[_Factor], Field(min_length=1)] = [0.25, 0.5]
     change_brightness: StrictBool = False
     change_contrast: StrictBool = False
-    zoom: _range(_Factor) = [1.0, 1.0]
-    color_gain: _range(Annotated[_Number, Field(ge=0, le=8)]) = [1.0, 1.0]
-    color_offset: Annotated[_Number, Field(ge=0, le=255)] = 0.0
+    zoom: range_of(_Factor) = [1.0, 1.0]
+    color_gain: range_of(Annotated[Number, Field(ge=0, le=8)]) = [1.0, 1.0]
+    color_offset: Annotated[Number, Field(ge=0, le=255)] = 0.0
 
 
 class Config(_Section):
@@ -140,9 +94,9 @@ class Config(_Section):
     label_path: _FilePath
     ignore_labels: list[StrictStr] = []
     # Free because it must agree with the table in label_path.
-    n_class: Annotated[Annotated[StrictInt, Field(ge=1)] | None, Mark.FREE] = None
-    in_ch: Annotated[Literal[1, 3], BeforeValidator(_integer)] = 3
-    image_scale: Annotated[_Number, Field(gt=0, le=1)] = 1.0
+    n_class: Annotated[_Positive | None, Mark.FREE] = None
+    in_ch: one_of(1, 3) = 3
+    image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
     dilated: StrictBool = True
     user_multiple: Annotated[StrictInt, Field(ge=1, le=1 << 15)] = 16
     normalizer: Literal["GCN", "LCN", "none"] = "GCN"
@@ -263,7 +217,7 @@ def read_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     folder = Path(path).resolve().parent
     for key in marked(Mark.PATH):
         value = values.get(key)
-        if isinstance(value, str) and value and _is_path(value):
+        if isinstance(value, str) and value and is_path(value):
             values[key] = os.path.normpath(folder / os.path.expanduser(value))
     return validated(Config, values, path, places, KEYS)
 

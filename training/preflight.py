@@ -84,8 +84,9 @@ def _refuse_too_large_batch(summary: ListSummary) -> None:
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
     """Raise a UserError for the first image or label of a list that does not exist."""
     for index in range(len(dataset)):
-        refuse_missing(dataset.path(index))
-        label_path(dataset.path(index))
+        path = dataset.path(index)
+        refuse_missing(path)
+        label_path(path)
 
 
 def refuse_mixed_sizes(

@@ -349,6 +349,20 @@ class TestProcesses:
         assert done.returncode == 2
         assert done.stderr.count("error: ") == 1
 
+    def test_loss_that_diverges_is_told_once(self, runs):
+        options = {
+            "output_path": "by_diverging",
+            "training_params.learning_rate": "1e18",
+            "training_params.lovasz": "2",
+        }
+        words = [
+            w for key, value in options.items() for w in ("--set", f"{key}={value}")
+        ]
+        done = mpiexec(2, "train.py", "--config", runs.config, *words)
+        assert done.returncode == 2
+        assert done.stderr.count("error: the loss is nan in epoch 1, iteration 2") == 1
+        assert "Traceback" not in done.stderr
+
     def test_communicator_that_cannot_be_used_gives_chainermns_reason(self, runs):
         words = ["--config", runs.config, "--set", "communicator=pure_nccl"]
         done = mpiexec(2, "train.py", *words)

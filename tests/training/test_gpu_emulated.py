@@ -201,3 +201,24 @@ class TestNoGpu:
             "gpu: 3 cannot be used: libcuda.so.1: cannot open shared object file; set gpu: -1 to "
             "train on the CPU"
         )
+
+
+@emulated
+@pytest.mark.parametrize("dtype", ["float32", "mixed16"])
+def test_loss_that_diverges_on_the_gpu_is_a_sentence(small_data, dtype):
+    config = small_data.write_config(
+        gpu=0,
+        dtype=dtype,
+        training_params={"learning_rate": 1e18, "lovasz": 2, "epochs": 9},
+    )
+    path = os.pathsep.join([str(EMULATION), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "--config", str(config)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: the loss is nan in epoch 1, iteration 2" in done.stderr
+    assert "Traceback" not in done.stderr

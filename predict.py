@@ -32,6 +32,7 @@ from evaluation.video import draw_overlay_video
 from fcn_squeeze import FCN
 from files import weights, whole_file
 from files.errors import UserError, printable, printable_lines, run_program
+from files.opencv import cv2
 from files.png_writer import write_png
 from files.progress_bar import progress_bar
 from files.text_table import percent
@@ -208,10 +209,17 @@ def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -
     for item in progress_bar(inputs, len(inputs), "input"):
         try:
             apply = apply_to_video if item.is_video else apply_to_photo
-            found |= apply(segmenter, item, args.label_table)
+            classes, problem = apply(segmenter, item, args.label_table)
+            found |= classes
         except UserError as error:
-            problems.append(str(error))
-            print_problem(str(error))
+            problem = str(error)
+        except (MemoryError, cv2.error) as error:
+            if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+                raise
+            problem = f"{item.path}: there is not enough memory for it"
+        if problem:
+            problems.append(problem)
+            print_problem(problem)
     path = os.path.join(folder, "legend.png")
     is_input = os.path.realpath(path) in {os.path.realpath(i.path) for i in inputs}
     if found and not is_input:
@@ -224,11 +232,15 @@ def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -
             "  legend.png        which colour is which class"
         )
     if problems:
-        print(f"{len(problems)} could not be used; the reasons are above")
+        print(
+            f"{len(problems)} could not be used, or not wholly; the reasons are above"
+        )
     return 2 if problems else 0
 
 
-def apply_to_photo(segmenter: Segmenter, item: Input, table: LabelTable) -> set[int]:
+def apply_to_photo(
+    segmenter: Segmenter, item: Input, table: LabelTable
+) -> tuple[set[int], None]:
     """Write overlay, colours and class numbers of a photo; gives the classes found in it."""
     photo = read_any_image(item.path)
     classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
@@ -236,17 +248,23 @@ def apply_to_photo(segmenter: Segmenter, item: Input, table: LabelTable) -> set[
     colors = table.colors_of_classes(classes)
     write_png(f"{item.target}_color.png", colors)
     write_png(f"{item.target}_overlay.png", panels.overlay(photo, colors))
-    return set(np.unique(classes).tolist())
+    return set(np.unique(classes).tolist()), None
 
 
-def apply_to_video(segmenter: Segmenter, item: Input, table: LabelTable) -> set[int]:
-    """Write an overlay of a video; gives the classes found in it."""
+def apply_to_video(
+    segmenter: Segmenter, item: Input, table: LabelTable
+) -> tuple[set[int], str | None]:
+    """Write an overlay of a video; gives the classes found in it, and what is wrong with it."""
     target = f"{item.target}_overlay.mp4"
-    frames, rate, found = draw_overlay_video(segmenter, item.path, target, table)
-    tqdm.write(
-        printable(f"{item.path}: {frames} frames, {rate:.1f} a second -> {target}")
+    video = draw_overlay_video(segmenter, item.path, target, table)
+    rate = f"{video.frames} frames, {video.rate:.1f} a second"
+    tqdm.write(printable(f"{item.path}: {rate} -> {target}"))
+    if not video.missing:
+        return video.classes, None
+    return video.classes, (
+        f"{item.path}: the video is damaged or cut: {video.missing} of its "
+        f"{video.frames + video.missing} frames could not be read; {target} has the others"
     )
-    return found
 
 
 def print_problem(problem: str) -> None:

@@ -1,12 +1,13 @@
 """Draws the classes over a video, frame by frame; predict.py calls it."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from dataset.image_reader import as_channels
 from dataset.label_table import LabelTable
@@ -14,18 +15,38 @@ from evaluation import panels
 from evaluation.segmenter import Segmenter
 from files.errors import UserError
 from files.opencv import cv2
+from files.progress_bar import progress_bar
 from files.whole_file import whole_file
 
-# FFmpeg's own words on a broken file, which are for programmers; ours follow.
+# Hides FFmpeg's own messages about a broken file, which do not name it; ours do.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 _CODEC = "mp4v"  # the one that OpenCV's wheels can write and most players can read
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
+# These store the number of their frames; of others, OpenCV estimates it from the duration.
+_COUNTED = (".3gp", ".avi", ".m4v", ".mov", ".mp4")
+
+
+@dataclass(frozen=True)
+class OverlayVideo:
+    """What draw_overlay_video() has done.
+
+    Args:
+        frames (int): that were drawn.
+        missing (int): further frames that the video should have, but that could not be read.
+        rate (float): frames drawn a second.
+        classes (set of int): those found in it.
+    """
+
+    frames: int
+    missing: int
+    rate: float
+    classes: set[int]
 
 
 def draw_overlay_video(
     segmenter: Segmenter, path: str, target: str, table: LabelTable
-) -> tuple[int, float, set[int]]:
+) -> OverlayVideo:
     """Write a copy of a video with the classes drawn over it, without sound.
 
     One frame is in memory at a time.
@@ -36,47 +57,56 @@ def draw_overlay_video(
         target: the .mp4 to write; an odd last line or column is cut off, as the codec demands.
         table: the colours.
 
-    Returns:
-        tuple: number of frames, how many were done a second, and the classes found.
-
     Raises:
         UserError: no frame of the video can be read, or the target cannot be written.
     """
-    video = cv2.VideoCapture(path)
-    try:
+    start, count, classes = time.monotonic(), 0, set()
+    with _readable(path) as name, whole_file(target) as temporary:
+        video = cv2.VideoCapture(name)
+        try:
+            found, frame = video.read()
+            if not found:
+                raise UserError(
+                    f"{path}: not a video that OpenCV can read; is the file complete?"
+                )
+            height, width = (side - side % 2 or side for side in frame.shape[:2])
+            total = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+            rate = video.get(cv2.CAP_PROP_FPS)
+            frames = _frames(video, frame)
+            with _writer(temporary, target, rate, width, height) as writer:
+                for frame in progress_bar(
+                    frames, total or None, "frame", os.path.basename(path)
+                ):
+                    drawn, found_classes = _overlay_frame(segmenter, frame, table)
+                    writer.write(drawn[:height, :width])
+                    classes |= found_classes
+                    count += 1
+        finally:
+            video.release()
+        _refuse_lost_frames(temporary, target, count)
+    speed = count / max(time.monotonic() - start, 1e-9)
+    return OverlayVideo(count, _missing(path, total, count), speed, classes)
+
+
+def _frames(video: cv2.VideoCapture, first: np.ndarray) -> Iterator[np.ndarray]:
+    """The frames of a video, BGR, all of the size of the first, which was read already."""
+    height, width = first.shape[:2]
+    found, frame = True, first
+    while found:
+        if frame.shape != first.shape:  # some formats may change the size on the way
+            frame = cv2.resize(frame, (width, height))
+        yield frame
         found, frame = video.read()
-        if not found:
-            raise UserError(
-                f"{path}: not a video that OpenCV can read; is the file complete?"
-            )
-        height, width = (side - side % 2 or side for side in frame.shape[:2])
-        rate = video.get(cv2.CAP_PROP_FPS)
-        total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        start, count, classes = time.monotonic(), 0, set()
-        with (
-            whole_file(target) as temporary,
-            _writer(temporary, rate, width, height) as writer,
-            tqdm(
-                total=total if total > 0 else None,
-                desc=os.path.basename(path),
-                unit="frame",
-                leave=False,
-                disable=None,
-            ) as bar,
-        ):
-            while found:
-                drawn, found_classes = _overlay_frame(segmenter, frame, table)
-                writer.write(drawn[:height, :width])
-                classes |= found_classes
-                count += 1
-                bar.update()
-                found, frame = video.read()
-        return count, count / max(time.monotonic() - start, 1e-9), classes
-    finally:
-        video.release()
 
 
-def _overlay_frame(segmenter: Segmenter, frame, table: LabelTable):
+def _missing(path: str, total: int, count: int) -> int:
+    """Frames that a damaged video lost, given the number that it should have."""
+    is_counted = path.lower().endswith(_COUNTED)
+    tolerance = 0 if is_counted else 1 + total // 50
+    return total - count if total - count > tolerance else 0
+
+
+def _overlay_frame(segmenter: Segmenter, frame: np.ndarray, table: LabelTable):
     """BGR in, BGR out, and the classes in it."""
     photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
@@ -85,14 +115,65 @@ def _overlay_frame(segmenter: Segmenter, frame, table: LabelTable):
 
 
 @contextmanager
-def _writer(path: str, rate: float, width: int, height: int) -> Iterator:
-    """cv2.VideoWriter that closes its file at the end of the block."""
+def _readable(path: str) -> Iterator[str]:
+    """A name under which OpenCV can open a file.
+
+    A name that is no UTF-8 ends OpenCV's video functions with a segmentation fault, and % stands
+    for numbers in it: such a file gets a link with a plain name. FFmpeg takes the part before a
+    colon for a protocol, unless the path begins with a slash.
+    """
+    path = os.path.abspath(path)
+    if "%" not in path and path.encode(errors="replace").decode() == path:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, f"video{os.path.splitext(path)[1]}")
+        os.symlink(path, link)
+        yield link
+
+
+@contextmanager
+def _writer(path: str, target: str, rate: float, width: int, height: int) -> Iterator:
+    """cv2.VideoWriter that closes its file at the end of the block; target is for messages."""
+    open(path, "wb").close()  # OpenCV does not say why it cannot write
     rate = rate if 1 <= rate <= 240 else _USUAL_RATE  # 0 or NaN where it is not known
     codec = cv2.VideoWriter_fourcc(*_CODEC)
-    writer = cv2.VideoWriter(path, codec, rate, (width, height))
-    try:
-        if not writer.isOpened():
-            raise UserError(f"{path}: OpenCV cannot write this video")
-        yield writer
-    finally:
-        writer.release()
+    with _readable(path) as name:
+        writer = cv2.VideoWriter(name, codec, rate, (width, height))
+        try:
+            if not writer.isOpened():
+                raise UserError(
+                    f"cannot write {target}: OpenCV cannot encode a video of {width} x "
+                    f"{height} pixels at {rate:g} frames a second"
+                )
+            yield writer
+        finally:
+            writer.release()
+
+
+def _refuse_lost_frames(path: str, target: str, count: int) -> None:
+    """Look whether a video was written wholly: OpenCV does not report failed writes."""
+    with _readable(path) as name:
+        video = cv2.VideoCapture(name)
+        found = 0
+        while video.grab():
+            found += 1
+        video.release()
+    if found != count or not _ends_with_a_box(path):
+        raise UserError(
+            f"cannot write {target}: of {count} frames, {found} can be read back; is the disk "
+            "full? What was stored before is intact"
+        )
+
+
+def _ends_with_a_box(path: str) -> bool:
+    """Whether an MP4 file ends where its last box does; each box begins with its own length."""
+    size, place = os.path.getsize(path), 0
+    with open(path, "rb") as file:
+        while place < size:
+            file.seek(place)
+            length = int.from_bytes(file.read(4), "big")
+            if length == 1:  # four bytes of type follow, then the length in 8 bytes
+                length = int.from_bytes(file.read(12)[4:], "big")
+            place += max(length, 8)
+    return place == size

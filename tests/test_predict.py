@@ -233,6 +233,51 @@ def test_a_video_keeps_its_frames_and_size(scored_data, tmp_path, capsys):
     assert [frame.shape for frame in frames] == [(34, 50, 3)] * 5
 
 
+def test_a_cut_video_is_named_and_what_is_left_of_it_is_done(
+    scored_data, tmp_path, capsys
+):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 12, (50, 34))
+    for frame in np.random.default_rng(0).integers(0, 256, (5, 34, 50, 3), np.uint8):
+        writer.write(frame)
+    writer.release()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    assert run(scored_data, path) == 2
+    problem = capsys.readouterr().err
+    assert f"error: {path}: the video is damaged or cut" in problem
+    assert "of its 5 frames could not be read" in problem
+    results = os.listdir(scored_data.predict_folder / "inputs")
+    assert sorted(results) == ["clip_overlay.mp4", "legend.png"]
+
+
+def lack_of_memory_in_opencv():
+    error = cv2.error("Insufficient memory")
+    error.code = cv2.Error.StsNoMem
+    return error
+
+
+@pytest.mark.parametrize("lack", [MemoryError, lack_of_memory_in_opencv])
+def test_a_photo_too_large_for_the_memory_is_named_and_the_rest_is_done(
+    scored_data, monkeypatch, capsys, lack
+):
+    read = predict.read_any_image
+
+    def read_with_little_memory(path):
+        if path.endswith("test_0.png"):
+            raise lack()
+        return read(path)
+
+    monkeypatch.setattr(predict, "read_any_image", read_with_little_memory)
+    photos = [scored_data.images / f"test_{i}.png" for i in range(2)]
+    assert run(scored_data, *photos) == 2
+    problem = f"error: {photos[0]}: there is not enough memory for it\n"
+    assert problem in capsys.readouterr().err
+    results = scored_data.predict_folder / "inputs"
+    assert not list(results.glob("test_0*"))
+    assert len(list(results.glob("test_1*"))) == 3
+
+
 def test_no_temporary_file_is_left(scored_data):
     run(scored_data, scored_data.images / "test_0.png")
     names = [name for _, _, files in os.walk(scored_data.folder) for name in files]

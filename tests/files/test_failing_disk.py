@@ -7,12 +7,15 @@ import subprocess
 
 import numpy as np
 import pytest
-from tiny_run import TinyRun, limit_file_size, undisturbed_results
+from run_logs import log_of
+from tiny_run import TinyRun, limit_file_size, peak_memory, undisturbed_results
 
 import train
+from evaluation.figures import draw_curves
 from files import weights, whole_file
 from files.errors import UserError
 from files.npz_reader import read_npz
+from files.png_writer import write_png
 
 
 @pytest.fixture
@@ -96,6 +99,41 @@ def test_image_that_vanishes_while_training_is_named(run, monkeypatch):
     monkeypatch.setattr(train, "check_datasets", check_and_remove)
     with pytest.raises(UserError, match=r"train_2\.png: no such image file"):
         run.here()
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+WRITERS = {
+    "picture": lambda path: write_png(path, PICTURE),
+    "figure": lambda path: draw_curves(log_of([0.1, 0.2]), path),
+    "text": lambda path: whole_file.write_text(path, "a line\n" * 3000),
+    "weights": lambda path: weights.write_npz(path, {"a": np.arange(5000)}, "{}"),
+}
+
+
+def _write_with_room_for(size: int, writer: str, path: str) -> str:
+    limit_file_size(size)
+    try:
+        WRITERS[writer](path)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_full_disk_keeps_the_file_before(tmp_path, writer):
+    path = tmp_path / "file.npz"
+    WRITERS[writer](str(path))
+    size = path.stat().st_size
+    for room in (0, 1, 100, 4095, size // 2, size - 4096, size - 1):
+        path.write_bytes(b"the file before")
+        sentence, _ = peak_memory(_write_with_room_for, room, writer, str(path))
+        assert sentence == (
+            f"cannot write {path}: File too large; what was stored before is intact"
+        ), room
+        assert path.read_bytes() == b"the file before"
+        assert os.listdir(tmp_path) == ["file.npz"]
+    assert peak_memory(_write_with_room_for, size, writer, str(path))[0] == ""
+    assert path.stat().st_size == size
 
 
 def test_old_file_stays_when_the_new_one_cannot_be_written(tmp_path):

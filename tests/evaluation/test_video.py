@@ -1,0 +1,140 @@
+"""Videos: every frame arrives or a sentence says which do not; any file name; a disk that is full."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import limit_file_size, peak_memory
+
+from dataset.label_table import LabelTable
+from evaluation import video
+from evaluation.video import draw_overlay_video
+from files.errors import UserError
+from files.opencv import cv2
+
+TABLE = LabelTable("table", ("a", "b"), np.array([[255, 0, 0], [0, 0, 255]], np.uint8))
+
+
+class LeftAndRight:
+    """Stands in for a Segmenter: class 0 left, class 1 right."""
+
+    in_ch = 3
+
+    def classes(self, photo: np.ndarray) -> np.ndarray:
+        classes = np.zeros(photo.shape[:2], np.uint8)
+        classes[:, photo.shape[1] // 2 :] = 1
+        return classes
+
+
+def write_video(path: Path, frames: int = 20, codec: str = "MJPG") -> bytes:
+    plain = path.with_name(f"plain{path.suffix}")
+    fourcc = cv2.VideoWriter_fourcc(*codec)
+    writer = cv2.VideoWriter(str(plain), fourcc, 10, (96, 64))
+    noise = np.random.default_rng(0).integers(0, 256, (frames, 64, 96, 3), np.uint8)
+    for frame in noise:
+        writer.write(frame)
+    writer.release()
+    os.replace(plain, path)
+    return path.read_bytes()
+
+
+def frames_of(path: Path) -> int:
+    link = path.with_name("for_opencv.mp4")
+    link.symlink_to(path)
+    capture, count = cv2.VideoCapture(str(link)), 0
+    while capture.read()[0]:
+        count += 1
+    link.unlink()
+    return count
+
+
+def draw(path: Path, target: Path):
+    return draw_overlay_video(LeftAndRight(), str(path), str(target), TABLE)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 25])
+def test_every_frame_is_drawn(tmp_path, frames):
+    write_video(tmp_path / "a.avi", frames)
+    result = draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+    assert (result.frames, result.missing, result.classes) == (frames, 0, {0, 1})
+    assert frames_of(tmp_path / "a.mp4") == frames
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe.avi", b"50%.avi", b"a%02d.avi", b"x:y.avi"]
+)
+def test_any_file_name_is_read_and_written(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    write_video(path, 3)
+    target = tmp_path / os.fsdecode(name.replace(b".avi", b"_overlay.mp4"))
+    assert draw(path, target).frames == 3
+    assert frames_of(target) == 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_frames_missing_from_a_cut_video_are_counted(tmp_path, share):
+    path = tmp_path / "a.avi"
+    content = write_video(path)
+    path.write_bytes(content[: int(share * len(content))])
+    result = draw(path, tmp_path / "a.mp4")
+    assert 0 < result.frames < 20
+    assert result.frames + result.missing == 20
+    assert frames_of(tmp_path / "a.mp4") == result.frames
+
+
+def test_an_estimated_number_of_frames_may_be_a_little_too_large():
+    assert video._missing("a.webm", 100, 97) == 0
+    assert video._missing("a.webm", 100, 90) == 10
+    assert video._missing("a.AVI", 100, 99) == 1
+    assert video._missing("a.avi", 0, 99) == 0
+
+
+def test_frames_of_another_size_are_brought_to_that_of_the_first():
+    class Capture:
+        def __init__(self, *frames):
+            self._frames = list(frames)
+
+        def read(self):
+            return (True, self._frames.pop(0)) if self._frames else (False, None)
+
+    first = np.zeros((64, 96, 3), np.uint8)
+    capture = Capture(np.zeros((20, 30, 3), np.uint8), first)
+    shapes = [frame.shape for frame in video._frames(capture, first)]
+    assert shapes == [(64, 96, 3)] * 3
+
+
+def _draw_with_room_for(size: int, path: Path, target: Path) -> str:
+    limit_file_size(size)
+    try:
+        draw(path, target)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_a_full_disk_keeps_the_video_before(tmp_path):
+    path, target = tmp_path / "a.avi", tmp_path / "a.mp4"
+    write_video(path)
+    draw(path, target)
+    size = target.stat().st_size
+    for room in (0, 1, 50, 4096, size // 2, size - 1000, size - 1):
+        target.write_bytes(b"the video before")
+        sentence, _ = peak_memory(_draw_with_room_for, room, path, target)
+        assert sentence.startswith(f"cannot write {target}: "), room
+        assert ".tmp" not in sentence
+        assert target.read_bytes() == b"the video before"
+        assert sorted(os.listdir(tmp_path)) == ["a.avi", "a.mp4"]
+    sentence, _ = peak_memory(_draw_with_room_for, size, path, target)
+    assert sentence == ""
+    assert frames_of(target) == 20
+
+
+def test_a_size_that_cannot_be_encoded_names_the_target(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.avi", 1)
+    monkeypatch.setattr(video, "_CODEC", "none")
+    with pytest.raises(
+        UserError, match=r"cannot write .*/a\.mp4: OpenCV cannot encode"
+    ):
+        draw(tmp_path / "a.avi", tmp_path / "a.mp4")

@@ -6,13 +6,18 @@ All it shows is read from the run's output folder, so that it agrees with the fi
 import base64
 import glob
 import hashlib
-import json
 import os
 from contextlib import suppress
 
 import jinja2
 
-from evaluation.run_log import best_entry, read_config_text, read_log
+from evaluation.run_log import (
+    best_entry,
+    read_config_text,
+    read_log,
+    read_scores,
+    series,
+)
 from evaluation.scoring import absent, by_iou
 from files import whole_file
 from files.errors import UserError
@@ -60,22 +65,34 @@ def write_report(folder: str) -> str:
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    """SHA-256 of a file, as hexadecimal digits.
+
+    Raises:
+        UserError: it cannot be read, or is no regular file.
+    """
+    digest = hashlib.sha256()
+    try:
+        if not os.path.isfile(path):  # reading a device might never end
+            raise UserError(f"cannot read {path}: no such file")
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    return digest.hexdigest()
 
 
 def _training(folder: str) -> dict | None:
     """Epochs, and the validation figures of the best one."""
     with suppress(UserError):
         log = read_log(folder)
-        best = log[best_entry(log)]
+        best = best_entry(log)
         return {
             "epochs": log[-1]["epoch"],
             "seconds": log[-1]["elapsed_time"],
-            "best_epoch": best["epoch"],
-            "accuracy": best["validation/main/accuracy"],
-            "miou": best["validation/main/miou"],
+            "best_epoch": log[best]["epoch"],
+            "accuracy": series(log, "validation/main/accuracy")[best],
+            "miou": series(log, "validation/main/miou")[best],
         }
     return None
 
@@ -89,15 +106,13 @@ def _config(folder: str) -> str:
 def _scores(folder: str) -> tuple[dict | None, bool]:
     """What predict.py has stored; and whether it is of weights that are no longer there."""
     try:
-        with open(os.path.join(folder, "predict", "scores.json"), "rb") as file:
-            scores = json.load(file)
-        model = os.path.join(folder, scores["model"])
-        is_outdated = file_digest(model) != scores["model_sha256"]
-    except FileNotFoundError:
-        return None, False
-    except (OSError, ValueError, KeyError):
+        scores = read_scores(folder)
+        if scores is None:
+            return None, False
+        digest = file_digest(os.path.join(folder, scores["model"]))
+    except UserError:
         return None, True
-    return (None, True) if is_outdated else (scores, False)
+    return (scores, False) if digest == scores["model_sha256"] else (None, True)
 
 
 def _last_progress(folder: str) -> str | None:
@@ -107,6 +122,8 @@ def _last_progress(folder: str) -> str | None:
 
 def _picture(path: str) -> str | None:
     """A picture as a data URI, None if there is none."""
+    if not os.path.isfile(path):
+        return None
     try:
         with open(path, "rb") as file:
             content = base64.b64encode(file.read()).decode()

@@ -1,45 +1,129 @@
-"""Reads back what a training run left in its output folder; visualizer.py and report.py show it."""
+"""Reads what runs left in their output folders, checked; for visualizer.py and report.py."""
 
-import json
 import math
 import os
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StrictBool,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+)
+from typing_extensions import Required, TypedDict
 
 from files.errors import UserError
 from files.yaml_reader import flatten, read_yaml
 
+_MAX_BYTES = 1 << 26
+_MAX_DRAWN = 1e30  # larger numbers overflow where axes are scaled
+
+
+def _drawable(value: float) -> float:
+    return value if abs(value) < _MAX_DRAWN else math.nan
+
+
+_Figure = Annotated[float, Field(strict=True), AfterValidator(_drawable)]
+_Share = Annotated[float, Field(strict=True, ge=0, le=1)] | None
+_Color = Annotated[StrictInt, Field(ge=0, le=255)]
+_FIGURES = [
+    f"{prefix}main/{figure}"
+    for prefix in ("", "validation/")
+    for figure in ("loss", "accuracy", "miou")
+]
+_Epoch = TypedDict(
+    "_Epoch",
+    {
+        "epoch": Required[Annotated[StrictInt, Field(ge=0, le=10**9)]],
+        "elapsed_time": Required[Annotated[float, Field(ge=0, le=1e12)]],
+        **dict.fromkeys(["lr", *_FIGURES], _Figure),
+    },
+    total=False,
+)
+_Log = TypeAdapter(Annotated[list[_Epoch], Field(min_length=1)])
+
+
+class _Overall(BaseModel):
+    pixel_accuracy: _Share
+    mean_iou: _Share
+
+
+class _Image(_Overall):
+    name: str
+
+
+class _Class(BaseModel):
+    number: StrictInt = Field(alias="class")
+    name: str
+    color: tuple[_Color, _Color, _Color]
+    iou: _Share
+    recall: _Share
+    precision: _Share
+    pixels: Annotated[StrictInt, Field(ge=0, lt=2**63)]
+
+
+class _Scores(_Overall):
+    """What the report shows of scores.json; scoring.Scores.as_dict() and predict.py make it."""
+
+    model: str
+    model_sha256: str
+    mirrored: StrictBool = False
+    time: str
+    at_photo_size: _Overall
+    classes: list[_Class]
+    ignored: list[str]
+    images: list[_Image]
+
 
 def read_log(folder: str) -> list[dict]:
     """The entries of a run's log, one an epoch.
+
+    Returns:
+        list of dict: "epoch" and "elapsed_time" are in each; NaN stands for figures that are
+        not finite.
 
     Raises:
         UserError: there is no log, or it is broken.
     """
     path = os.path.join(folder, "log")
     try:
-        with open(path, encoding="utf-8") as file:
-            log = json.load(file)
-    except OSError as error:
+        return _Log.validate_json(_read(path))
+    except FileNotFoundError:
         raise UserError(
-            f"{folder}: no training has left its log there: {path}: {error.strerror}"
+            f"{folder}: no training has left its log there: {path}"
         ) from None
-    except ValueError as error:
-        raise UserError(f"{path}: not a log of a training: {error}") from None
-    if not (isinstance(log, list) and log and all(isinstance(e, dict) for e in log)):
-        raise UserError(f"{path}: not a log of a training: no list of epochs in it")
-    return log
+    except ValidationError as error:
+        raise UserError(f"{path}: not a log of a training: {_first(error)}") from None
+
+
+def read_scores(folder: str) -> dict | None:
+    """What predict.py stored in ``predict/scores.json``; None if it has not been run yet.
+
+    Raises:
+        UserError: the file is broken.
+    """
+    path = os.path.join(folder, "predict", "scores.json")
+    try:
+        return _Scores.model_validate_json(_read(path)).model_dump(by_alias=True)
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise UserError(f"{path}: not the scores of a model: {_first(error)}") from None
 
 
 def read_config_text(folder: str) -> str:
     """The configuration that a run used, as text.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is no text.
     """
     path = os.path.join(folder, "config.yaml")
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
+        return _read(path).decode()
+    except (FileNotFoundError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
 
 
@@ -50,6 +134,34 @@ def read_config(folder: str) -> dict[str, object]:
         UserError: there is none, or it is broken.
     """
     return flatten(read_yaml(os.path.join(folder, "config.yaml"))[0])
+
+
+def _read(path: str) -> bytes:
+    """A file of a run.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UserError: it cannot be read, is no regular file (a FIFO would block), or too large.
+    """
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UserError(f"{path}: not a regular file")
+        with open(path, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    if len(content) > _MAX_BYTES:
+        raise UserError(f"{path}: more than {_MAX_BYTES >> 20} MiB")
+    return content
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def series(log: list[dict], key: str) -> list[float]:

@@ -148,7 +148,7 @@ def _finite(figure: float) -> float | None:
 
 def by_iou(scores: dict) -> list[dict]:
     """The classes that occur in the truth, best IoU first."""
-    present = [c for c in scores["classes"] if c["pixels"]]
+    present = [c for c in scores["classes"] if c["pixels"] and c["iou"] is not None]
     return sorted(present, key=lambda c: (-c["iou"], c["class"]))
 
 

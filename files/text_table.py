@@ -1,12 +1,15 @@
 """Lays figures out as text for a terminal."""
 
+import math
 import unicodedata
 from collections.abc import Sequence
 
 
 def percent(figure: float | None, digits: int = 1) -> str:
-    """A share as text; a dash where it is not defined."""
-    return "-" if figure is None else f"{100 * figure:.{digits}f} %"
+    """A share as text; a dash where it is not defined (None, NaN)."""
+    return (
+        "-" if figure is None or math.isnan(figure) else f"{100 * figure:.{digits}f} %"
+    )
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

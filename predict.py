@@ -1,5 +1,8 @@
 """Scores a trained model, or applies it to photos and videos: python predict.py --config config.yaml"""
 
+if __name__ == "__main__":
+    import files.ctrl_c  # noqa: F401  (until all below is imported)
+
 import argparse
 import json
 import os

@@ -1,5 +1,8 @@
 """Compares training runs: python visualizer.py result/a result/b"""
 
+if __name__ == "__main__":
+    import files.ctrl_c  # noqa: F401  (until all below is imported)
+
 import argparse
 import os
 

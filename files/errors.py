@@ -1,11 +1,12 @@
 """The error that is a sentence for the person at the keyboard, and the exit code it makes."""
 
 import contextlib
-import os
 import re
 import signal
 import sys
 from collections.abc import Callable
+
+from files.terminal import discard_unwritten_output, prepare_streams
 
 EXIT_CODE = 2
 # Entered while an error is printed; training.distributed puts a context here that ends all ranks.
@@ -61,12 +62,11 @@ def run_program(main: Callable[[], int | None]) -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # by files.ctrl_c
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    prepare_streams()
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would flush once more at exit, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         with reporting():
             code = 141
     except (UserError, OSError, MemoryError, RuntimeError) as error:
@@ -84,6 +84,7 @@ def run_program(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         with reporting():
             code = 130
+    discard_unwritten_output()
     sys.exit(code)
 
 

@@ -16,7 +16,9 @@ time.sleep(9)
 """
 
 
-@pytest.mark.parametrize("program", ["train.py", "data_check.py"])
+@pytest.mark.parametrize(
+    "program", ["train.py", "predict.py", "data_check.py", "visualizer.py"]
+)
 def test_ctrl_c_while_modules_are_imported_prints_nothing(tmp_path, program):
     (tmp_path / "chainer.py").write_text(INTERRUPTED_IMPORT)
     done = subprocess.run(

@@ -1,0 +1,92 @@
+"""Each module imports only from its own folder and from the floors below it, without a circle."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# From top to bottom. A name is a folder or a module at the top level.
+FLOORS = [
+    ["benchmarks"],
+    ["train", "predict", "data_check", "visualizer"],
+    ["training"],
+    ["evaluation"],
+    ["fcn_squeeze", "mini_batch_loader", "config"],
+    ["evaluator", "image_normalizer"],
+    ["dataset"],
+    ["layers"],
+    ["files"],
+    ["chainer_compat"],
+]
+FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+
+
+def modules() -> dict[str, Path]:
+    """{dotted name: file} of the product; a package counts by its __init__.py."""
+    paths = [path for path in ROOT.glob("*.py")]
+    for name in FLOOR_OF:
+        paths += (ROOT / name).rglob("*.py")
+    return {dotted(path.relative_to(ROOT)): path for path in paths}
+
+
+def dotted(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = modules()
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the product that a file names in an import, wherever it stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports here are absolute"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                found.add(inside if inside in MODULES else node.module)
+    return found & set(MODULES)
+
+
+IMPORTS = {name: imported(path) for name, path in MODULES.items()}
+
+
+def floor(name: str) -> int:
+    return FLOOR_OF[name.partition(".")[0]]
+
+
+def test_every_module_at_the_top_level_has_its_floor():
+    assert {name for name in MODULES if "." not in name} == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_point_down(name):
+    room = name.partition(".")[0]
+    for other in IMPORTS[name]:
+        is_peer = other.partition(".")[0] == room
+        assert is_peer or floor(other) > floor(name), f"{name} imports {other}"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_top_level_holds_the_chapters_files_and_the_programs():
+    assert len(list(ROOT.glob("*.py"))) <= 11
+
+
+def test_train_reads_like_a_table_of_contents():
+    tree = ast.parse((ROOT / "train.py").read_text(encoding="utf-8"))
+    (main,) = (
+        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main"
+    )
+    assert main.end_lineno - main.lineno < 70
+    assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) <= 200

@@ -12,7 +12,7 @@ from files.errors import UserError
 from files.text_table import percent
 from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import ListSummary, spread_out, survey, warnings_about
-from training.memory import refuse_too_much
+from training.memory_estimate import refuse_too_much
 
 # Pairs of a list that are read before training: this many, spread over it, or what can be read
 # in so many seconds, but a few in any case. The rest is looked at when it is read in training.

@@ -4,21 +4,21 @@ import pytest
 
 import train
 from files.errors import UserError
-from training import memory
+from training import memory_estimate
 from training.loop import Updater
 
 GIB = 2**30
 
 
 def test_what_fits_is_not_refused(monkeypatch):
-    monkeypatch.setattr(memory, "machine_memory", lambda: 2 * GIB)
-    memory.refuse_too_much(32, 20, (176, 240))  # measured: 1.05 GB
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 2 * GIB)
+    memory_estimate.refuse_too_much(32, 20, (176, 240))  # measured: 1.05 GB
 
 
 def test_batch_that_cannot_fit_names_the_keys(monkeypatch):
-    monkeypatch.setattr(memory, "machine_memory", lambda: 2 * GIB)
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 2 * GIB)
     with pytest.raises(UserError) as caught:
-        memory.refuse_too_much(32, 1000, (176, 240))
+        memory_estimate.refuse_too_much(32, 1000, (176, 240))
     message = str(caught.value)
     assert "1,000 images of 240 x 176 pixels" in message
     assert "this machine has 2.0 GiB" in message
@@ -26,32 +26,35 @@ def test_batch_that_cannot_fit_names_the_keys(monkeypatch):
 
 
 def test_scaled_batches_count_as_large_as_they_become(monkeypatch):
-    monkeypatch.setattr(memory, "machine_memory", lambda: 2 * GIB)
-    memory.refuse_too_much(3, 20, (176, 240), 1.5)
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 2 * GIB)
+    memory_estimate.refuse_too_much(3, 20, (176, 240), 1.5)
     with pytest.raises(UserError, match="batch_size"):
-        memory.refuse_too_much(3, 20, (176, 240), 3)
+        memory_estimate.refuse_too_much(3, 20, (176, 240), 3)
 
 
 def test_table_of_too_many_classes_is_refused(monkeypatch):
     # 288 kernels' values for each of 25 million pairs of classes, 4 bytes, 4 copies: 107 GiB.
-    monkeypatch.setattr(memory, "machine_memory", lambda: 64 * GIB)
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 64 * GIB)
     with pytest.raises(UserError, match=r"5,000 classes takes at least 107\.3 GiB"):
-        memory.refuse_too_much(5000, 1, (16, 16))
+        memory_estimate.refuse_too_much(5000, 1, (16, 16))
 
 
 def test_number_of_parameters_is_the_networks(small_data):
     from fcn_squeeze import FCN
 
     parameters = sum(param.size for param in FCN(100, 3).params())
-    estimate = memory._PARAMETERS + memory._PARAMETERS_A_PAIR_OF_CLASSES * 100**2
+    estimate = (
+        memory_estimate._PARAMETERS
+        + memory_estimate._PARAMETERS_A_PAIR_OF_CLASSES * 100**2
+    )
     assert estimate == pytest.approx(parameters, rel=0.05)
 
 
 def test_train_refuses_before_it_makes_anything(small_data, monkeypatch):
-    monkeypatch.setattr(memory, "machine_memory", lambda: 4 * 2**20)
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 4 * 2**20)
     with pytest.raises(UserError, match="label_path: a network of 3 classes"):
         train.main(["--config", str(small_data.config_path)])
-    monkeypatch.setattr(memory, "machine_memory", lambda: 12 * 2**20)
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 12 * 2**20)
     with pytest.raises(UserError, match="with 2 images of 48 x 32 pixels"):
         train.main(["--config", str(small_data.config_path)])
     assert not (small_data.folder / "result").exists()

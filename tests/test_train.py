@@ -215,6 +215,11 @@ def test_training_learns_what_colour_says(small_data):
     assert log[-1]["main/loss"] < log[0]["main/loss"] / 2
 
 
+@pytest.mark.filterwarnings("error")
+def test_training_gives_no_warning(small_data):
+    run(small_data, training_params={"epochs": 1})
+
+
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
 def test_loss_that_is_not_finite_names_epoch_iteration_and_images(small_data):
     with pytest.raises(UserError) as caught:

@@ -23,14 +23,15 @@ from layers import threads
 # How many processes were started together: set by Open MPI, by MPICH and Intel MPI, and by
 # MVAPICH for each of them.
 _SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-# A list to be scored is cut into batches so small that this many processes get some.
+# Batches of a list to be scored are at most this part of it, so that up to 8 processes get some.
 _SHARES = 8
-# Seconds for which another process leaves an error to the first: all have most errors alike.
+# Other ranks wait this many seconds before they report an error: most errors hit all ranks, and
+# rank 0 should speak.
 _FIRST_SPEAKS = 2.0
 
 
 class OneProcess:
-    """A run by itself: every share is the whole.
+    """A run by one process: its share of everything is the whole.
 
     Attributes:
         rank (int): number of this process.
@@ -164,12 +165,13 @@ class SeveralProcesses(OneProcess):
         import chainermn
 
         several = chainermn.create_multi_node_optimizer(optimizer, self._communicator)
-        # ChainerMN spends its first step on sending the weights round: share_state() does.
+        # share_state() has sent the weights to all; without this call, ChainerMN would send them
+        # in its first step, and skip the update.
         several.is_changed(optimizer.target)
         return several
 
     def share_state(self, updater: chainer.training.Updater) -> None:
-        # Not from a snapshot's file: other machines may not have it.
+        # Sent by the first process, as other machines may not have the snapshot's file.
         state = None if self.rank else chainer.serializers.npz.serialize(updater)
         state = self._communicator.bcast_obj(state)
         if self.rank:

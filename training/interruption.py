@@ -11,8 +11,8 @@ class Interrupted(Exception):
 class StopSignals:
     """Within the block, a signal sets a flag that the training looks at after each iteration.
 
-    A second Ctrl-C ends the process at once: it is left to the kernel, which does not wait for
-    a computation to end.
+    A second Ctrl-C ends the process at once: the kernel then handles it, which does not wait for
+    NumPy to return to Python.
 
     Attributes:
         received (int or None): the first signal.
@@ -45,8 +45,8 @@ class StopSignals:
         if self.received is None:
             self.received = number
             if number == getattr(signal, "SIGHUP", None):
-                _write_to_nowhere()  # the terminal is gone, and to write to it an error
-            # Not print(), which may be at work right now and cannot be entered twice.
+                _write_to_nowhere()  # the terminal is gone: writing to it would fail
+            # print() cannot be used: the signal may have come while it was running.
             wipe = b"\033[J" if os.isatty(2) else b""  # of the progress bar
             message = b"ending after this iteration; Ctrl-C (again) ends at once\n"
             os.write(2, b"\n" + wipe + message)
@@ -62,7 +62,7 @@ def _write_to_nowhere() -> None:
 
 def _signals() -> list[int]:
     numbers = [signal.SIGINT, signal.SIGTERM]
-    # nohup has a run outlive its terminal: then SIGHUP stays ignored.
+    # Under nohup SIGHUP is ignored, so that the run outlives its terminal: leave it so.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers

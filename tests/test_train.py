@@ -170,7 +170,7 @@ def test_weights_of_the_classes_are_printed_and_stored(small_data, capsys):
     run(small_data, training_params={"epochs": 1, "class_weights": 0.5})
     assert "weight in the loss" in capsys.readouterr().out
     rows = (small_data.folder / "result" / "class_weights.csv").read_text().split()
-    assert rows[0] == "class,pixels,pixels_of_its_images,weight"
+    assert rows[0] == "class,pixels,weight"
     assert {row.split(",")[0] for row in rows[1:]} == set(COLORS)
 
 

@@ -25,14 +25,12 @@ class ClassWeights:
         names (list of str): (n_class,).
         ignored (frozenset of int): classes that the loss leaves out.
         pixels (ndarray): int64 (n_class,), pixels of each class in the labels counted.
-        image_pixels (ndarray): int64 (n_class,), all pixels of the images in which it occurs.
         values (ndarray): float32 (n_class,), the weights, > 0.
     """
 
     names: list[str]
     ignored: frozenset[int]
     pixels: np.ndarray
-    image_pixels: np.ndarray
     values: np.ndarray
 
     def _rows(self) -> list[int]:
@@ -42,21 +40,21 @@ class ClassWeights:
 
     def as_table(self) -> str:
         """For a terminal: a line a class, the largest weight first."""
-        rows = [["class", "share of pixels where it occurs", "weight in the loss"]]
+        total = max(int(self.pixels.sum()), 1)
+        rows = [["class", "share of pixels", "weight in the loss"]]
         for n in self._rows():
-            seen = self.image_pixels[n] > 0
-            share = self.pixels[n] / self.image_pixels[n] if seen else None
-            rows.append([self.names[n], percent(share, 2), f"{self.values[n]:.2f}"])
+            share = percent(self.pixels[n] / total, 2)
+            rows.append([self.names[n], share, f"{self.values[n]:.2f}"])
         return align(rows)
 
     def as_csv(self) -> str:
-        """For a file: class, pixels, pixels of the images in which it occurs, weight."""
+        """For a file: class, pixels, weight."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["class", "pixels", "pixels_of_its_images", "weight"])
+        writer.writerow(["class", "pixels", "weight"])
         for n in self._rows():
-            counts = int(self.pixels[n]), int(self.image_pixels[n])
-            writer.writerow([self.names[n], *counts, f"{self.values[n]:.4f}"])
+            weight = f"{self.values[n]:.4f}"
+            writer.writerow([self.names[n], int(self.pixels[n]), weight])
         return text.getvalue()
 
     def write(self, folder: str) -> None:
@@ -83,25 +81,19 @@ def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights | None:
         if summary.problems:
             raise summary.problems[index]
     table = dataset.args.label_table
-    counts = summary.pixels[:-1], summary.image_pixels[:-1]  # without the unlabelled
-    weights = median_frequency_weights(*counts, power)
-    class_weights = ClassWeights(table.names, table.ignored, *counts, weights)
+    pixels = summary.pixels[:-1]  # without the unlabelled
+    weights = rarity_weights(pixels, power)
+    class_weights = ClassWeights(table.names, table.ignored, pixels, weights)
     print(class_weights.as_table() + "\n")
     return class_weights
 
 
-def median_frequency_weights(
-    pixels: np.ndarray, image_pixels: np.ndarray, power: float
-) -> np.ndarray:
-    """Median frequency balancing, softened: (median frequency / frequency) ** power, at most 10.
-
-    Eigen and Fergus (*Predicting Depth, Surface Normals and Semantic Labels*, 2015, section 6)
-    have power 1. The frequency of a class is its pixels divided by all pixels of the images in
-    which it occurs; the median is over the classes that occur.
+def rarity_weights(pixels: np.ndarray, power: float) -> np.ndarray:
+    """(median / pixels) ** power, at most 10: the rarer a class is, the more its pixels count.
 
     Args:
-        pixels (ndarray): int (n_class,), pixels of each class.
-        image_pixels (ndarray): int (n_class,), all pixels of the images in which it occurs.
+        pixels (ndarray): int (n_class,), pixels of each class; the median is over the classes
+            that occur.
         power: 0 gives all classes the same weight.
 
     Returns:
@@ -111,8 +103,8 @@ def median_frequency_weights(
     occurs = pixels > 0
     if not occurs.any():
         return np.ones(len(pixels), np.float32)
-    frequency = pixels[occurs] / image_pixels[occurs]
-    known = np.minimum((np.median(frequency) / frequency) ** power, _LARGEST)
+    ratio = np.median(pixels[occurs]) / pixels[occurs]
+    known = np.minimum(ratio**power, _LARGEST)
     weights = np.full(len(pixels), known.max(), np.float32)
     weights[occurs] = known
     return weights

@@ -29,7 +29,6 @@ class ListSummary:
         dataset (DatasetPreProcessor): the list.
         pixels (ndarray): int64 (n_class + 1,), pixels of each class, the last one unlabelled.
         images (ndarray): int64 (n_class + 1,), images with such pixels.
-        image_pixels (ndarray): int64 (n_class + 1,), all pixels of these images.
         sizes (dict): {index: (H, W)} of the pairs that could be read.
         problems (dict): {index: UserError} of those that could not.
     """
@@ -38,14 +37,12 @@ class ListSummary:
     dataset: DatasetPreProcessor
     pixels: np.ndarray = field(init=False)
     images: np.ndarray = field(init=False)
-    image_pixels: np.ndarray = field(init=False)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     problems: dict[int, UserError] = field(default_factory=dict)
 
     def __post_init__(self):
         self.pixels = np.zeros(self.dataset.args.n_class + 1, np.int64)
         self.images = self.pixels.copy()
-        self.image_pixels = self.pixels.copy()
 
     @property
     def is_complete(self) -> bool:
@@ -65,7 +62,6 @@ class ListSummary:
         counts, self.sizes[index] = found
         self.pixels += counts
         self.images += counts > 0
-        self.image_pixels += (counts > 0) * counts.sum()
 
 
 def spread_out(length: int, most: int) -> list[int]:

@@ -39,12 +39,17 @@ class ClassWeights:
         return [number for number in order if number not in self.ignored]
 
     def as_table(self) -> str:
-        """For a terminal: a line a class, the largest weight first."""
+        """For a terminal: a line a class that occurs, the largest weight first; one for the others."""
         total = max(int(self.pixels.sum()), 1)
         rows = [["class", "share of pixels", "weight in the loss"]]
         for n in self._rows():
-            share = percent(self.pixels[n] / total, 2)
-            rows.append([self.names[n], share, f"{self.values[n]:.2f}"])
+            if self.pixels[n]:
+                share = percent(self.pixels[n] / total, 2)
+                rows.append([self.names[n], share, f"{self.values[n]:.2f}"])
+        absent = [n for n in self._rows() if not self.pixels[n]]
+        if absent:
+            weight = f"{self.values[absent[0]]:.2f}"
+            rows.append([f"({len(absent)} in no label counted)", percent(0, 2), weight])
         return align(rows)
 
     def as_csv(self) -> str:

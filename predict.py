@@ -6,14 +6,11 @@ if __name__ == "__main__":
 import argparse
 import json
 import os
-import sys
 import time
 
 import chainer_compat
 
 import chainer
-import numpy as np
-from tqdm import tqdm
 
 from config import (
     Config,
@@ -22,20 +19,17 @@ from config import (
     load_config,
     set_global_config,
 )
-from dataset.image_reader import as_channels, read_any_image
-from dataset.label_table import LabelTable
 from evaluation import panels
+from evaluation.application import apply_model
 from evaluation.figures import draw_confusion
-from evaluation.input_files import Input, distinct, find_inputs
+from evaluation.input_files import distinct
 from evaluation.model_description import MODEL_KEYS, adopt_description
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
-from evaluation.video import draw_overlay_video
 from fcn_squeeze import FCN
 from files import weights, whole_file
-from files.errors import UserError, printable, printable_lines, run_program
-from files.opencv import cv2
+from files.errors import UserError, run_program
 from files.png_writer import write_png
 from files.progress_bar import progress_bar
 from files.text_table import percent
@@ -44,7 +38,7 @@ from mini_batch_loader import DatasetPreProcessor
 from training import distributed, output_folder
 from training.preflight import refuse_missing_files
 
-# Images shown as the best, and as the worst.
+# Images on best.png, and on worst.png.
 _SHOWN = 3
 
 
@@ -54,14 +48,14 @@ def main(argv: list[str] | None = None) -> int:
     with processes.one_first():
         config = load_config(arguments.config, arguments.set)
     if arguments.inputs and processes.rank:
-        return 0  # photos are the first process's; a list to score is everybody's
+        return 0  # photos are done by the first process; a list is scored by all
     segmenter = restore_segmenter(config, arguments, processes)
     args = chainer.global_config.user_test_args
     folder = os.path.join(args.output_path, "predict")
     output_folder.remove_leftovers(args.output_path)
     if arguments.inputs:
         inputs_folder = os.path.join(folder, "inputs")
-        return apply_model(segmenter, arguments.inputs, args, inputs_folder)
+        return apply_model(segmenter, arguments.inputs, args.label_table, inputs_folder)
     score_model(segmenter, args, arguments, folder, processes)
     return 0
 
@@ -198,80 +192,6 @@ def print_scores(figures: dict, model_path: str, folder: str) -> None:
         f"{score_table(figures)}\n\n"
         f"scores.json, confusion.png, best.png, worst.png, each image in colours: {folder}"
     )
-
-
-def apply_model(segmenter: Segmenter, arguments: list[str], args, folder: str) -> int:
-    """Apply the model to photos and videos; 2 if any could not be read, else 0."""
-    inputs, problems = find_inputs(arguments, folder)
-    found: set[int] = set()
-    for problem in problems:
-        print_problem(problem)
-    for item in inputs:
-        if item.is_renamed:
-            print(printable(f"{item.path}: its results are called {item.target}_..."))
-    for item in progress_bar(inputs, len(inputs), "input"):
-        try:
-            apply = apply_to_video if item.is_video else apply_to_photo
-            classes, problem = apply(segmenter, item, args.label_table)
-            found |= classes
-        except UserError as error:
-            problem = str(error)
-        except (MemoryError, cv2.error) as error:
-            if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
-                raise
-            problem = f"{item.path}: there is not enough memory for it"
-        if problem:
-            problems.append(problem)
-            print_problem(problem)
-    path = os.path.join(folder, "legend.png")
-    is_input = os.path.realpath(path) in {os.path.realpath(i.path) for i in inputs}
-    if found and not is_input:
-        panels.draw_legend(path, found, args.label_table)
-        print(
-            f"in {folder}:\n"
-            "  NAME_overlay.png  the colours of the classes over a photo (a video: .mp4)\n"
-            "  NAME_color.png    the colours alone\n"
-            "  NAME_classes.png  the number of each pixel's class\n"
-            "  legend.png        which colour is which class"
-        )
-    if problems:
-        print(
-            f"{len(problems)} could not be used, or not wholly; the reasons are above"
-        )
-    return 2 if problems else 0
-
-
-def apply_to_photo(
-    segmenter: Segmenter, item: Input, table: LabelTable
-) -> tuple[set[int], None]:
-    """Write overlay, colours and class numbers of a photo; gives the classes found in it."""
-    photo = read_any_image(item.path)
-    classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
-    write_png(f"{item.target}_classes.png", classes)
-    colors = table.colors_of_classes(classes)
-    write_png(f"{item.target}_color.png", colors)
-    write_png(f"{item.target}_overlay.png", panels.overlay(photo, colors))
-    return set(np.unique(classes).tolist()), None
-
-
-def apply_to_video(
-    segmenter: Segmenter, item: Input, table: LabelTable
-) -> tuple[set[int], str | None]:
-    """Write an overlay of a video; gives the classes found in it, and what is wrong with it."""
-    target = f"{item.target}_overlay.mp4"
-    video = draw_overlay_video(segmenter, item.path, target, table)
-    rate = f"{video.frames} frames, {video.rate:.1f} a second"
-    tqdm.write(printable(f"{item.path}: {rate} -> {target}"))
-    if not video.missing:
-        return video.classes, None
-    return video.classes, (
-        f"{item.path}: the video is damaged or cut: {video.missing} of its "
-        f"{video.frames + video.missing} frames could not be read; {target} has the others"
-    )
-
-
-def print_problem(problem: str) -> None:
-    tqdm.write(f"error: {printable_lines(problem)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _MAX_NAME = 40  # characters
 
 @contextmanager
 def canvas(path: str, width: int, height: int, zoom: float = 1) -> Iterator["Canvas"]:
-    """A white Canvas, that is written to a PNG file when the block ends well."""
+    """A white Canvas; it is written to a PNG file at the end of the block, unless that fails."""
     sheet = Canvas(width, height, zoom)
     yield sheet
     write_png(path, np.asarray(sheet.image))
@@ -98,7 +98,7 @@ def _legend_grid(entries: list, width: int, zoom: float) -> tuple[int, int]:
 
 
 def shorten(text: str, font, width: int) -> str:
-    """The text, or as much of it as fits into a width, with an ellipsis."""
+    """The text; if it is wider than a width, its beginning and an ellipsis."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

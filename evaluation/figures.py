@@ -50,7 +50,7 @@ def draw_curves(log: list[dict], path: str) -> None:
 
 def curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
     figure = Figure(figsize=(11, 5.6))
-    # Fixed margins: a constrained layout takes twice the time of all the rest.
+    # Fixed margins: computing them (layout="constrained") takes twice as long as drawing.
     grid = figure.add_gridspec(
         2,
         2,
@@ -81,10 +81,10 @@ def percentages(log: list[dict], key: str) -> list[float]:
 
 
 def draw_confusion(confusion: np.ndarray, table: LabelTable, path: str) -> None:
-    """Draw a confusion matrix, of each true class the shares of the predicted ones.
+    """Draw a confusion matrix in percent of each true class's pixels.
 
-    Classes absent from the truth are left out; what was predicted as one of them is in a last
-    column, so that each row adds up to 100 %.
+    Classes absent from the truth are left out. Pixels that were predicted as one of them are in
+    a last column, so that each row adds up to 100 %.
 
     Args:
         confusion: int64 (n_class, n_class); row = truth, column = prediction.
@@ -127,11 +127,12 @@ def draw_confusion(confusion: np.ndarray, table: LabelTable, path: str) -> None:
 
 
 def confusion_shares(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a confusion matrix looks like without the classes absent from the truth.
+    """The shares of a confusion matrix, without the classes absent from the truth.
 
     Returns:
-        tuple: numbers of the n classes that occur in the truth; float64 (n, n + 1), of each
-        one's pixels the % predicted as each one, and in the last column as any other class.
+        tuple: numbers of the n classes that occur in the truth; float64 (n, n + 1): row = true
+        class, column = % of its pixels that were predicted as each of the n classes, the last
+        column = as any other class.
     """
     pixels = confusion.sum(axis=1)
     present = np.flatnonzero(pixels)
@@ -141,7 +142,7 @@ def confusion_shares(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def show_name(label) -> None:
-    """Show a class name as it stands, in a font that has its characters."""
+    """Show a class name literally ($ is no formula), in a font that has its characters."""
     label.set_parse_math(False)
     label.set_fontproperties(FontProperties(fname=font_path(label.get_text()), size=9))
 

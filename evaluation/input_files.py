@@ -11,7 +11,7 @@ VIDEO_ENDINGS = (
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
-# What is written for an input.
+# Endings of the files that are written for an input.
 RESULTS = ("_color.png", "_overlay.png", "_classes.png", "_overlay.mp4")
 
 
@@ -22,7 +22,8 @@ class Input:
     Args:
         path (str): the file.
         target (str): path of its results, without the ending; no two inputs share it.
-        is_renamed (bool): whether the results have another name, because it was taken.
+        is_renamed (bool): whether the results have another name than the input, because another
+            input has that name.
     """
 
     path: str
@@ -105,12 +106,12 @@ def _is_label(name: str, stems: set[str]) -> bool:
 
 
 def distinct(names: list[str], is_taken=lambda name: False) -> list[str]:
-    """The names, with -2, -3... behind those that stand in the list before or are taken."""
+    """The names; -2, -3... is appended to one that occurred before or that is_taken()."""
     used: set[str] = set()
     result = []
     for name in names:
         candidate, number = name, 1
-        # Some file systems do not tell A from a.
+        # Some file systems ignore case.
         while candidate.casefold() in used or is_taken(candidate):
             number += 1
             candidate = f"{name}-{number}"

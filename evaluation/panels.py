@@ -1,7 +1,7 @@
 """Shows classes beside photos: overlays, rows of panels with a legend of the classes in them.
 
-predict.py, data_check.py and the training's progress pictures draw with it. Colours are those
-of the label table, exactly: a picture is shown at whole multiples of its size.
+predict.py, data_check.py and training/progress.py draw with it. Small pictures are enlarged by whole
+numbers, so that their colours are exactly those of the label table.
 """
 
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def comparison_row(
 def mistakes(
     photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 ) -> np.ndarray:
-    """The pale photo with wrong pixels in red, unlabelled ones in black: uint8 (H, W, 3)."""
+    """A pale grey photo; wrong pixels are red, unlabelled ones black: uint8 (H, W, 3)."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     picture = as_channels(np.atleast_3d(150 + (grey * np.float32(105 / 255))), 3)
     picture = picture.astype(np.uint8)
@@ -106,7 +106,7 @@ def draw_rows(
     rows = [Row(r.title, [_to_panel(p) for p in r.pictures], r.classes) for r in rows]
     column = max(p.shape[1] for row in rows for p in row.pictures) + _GAP
     width = len(headings) * column - _GAP
-    # Wide sheets are shown smaller than they are, in a report most of all.
+    # Wide sheets are scaled down for display (in report.html), so their text is larger.
     zoom = max(1, width / _READABLE_WIDTH)
     line = round(_LINE * zoom)
     entries = _legend_entries(set.union(*(row.classes for row in rows)), table)
@@ -151,7 +151,7 @@ def _legend_entries(classes: set[int], table: LabelTable):
 
 
 def _to_panel(picture: np.ndarray) -> np.ndarray:
-    """Enlarged by a whole number to a size that can be seen, or shrunk to one that fits."""
+    """A small picture enlarged by a whole number, a large one shrunk to fit: uint8 (H, W, 3)."""
     height, width = picture.shape[:2]
     shrink = min(_MAX_WIDTH / width, _MAX_HEIGHT / height)
     if shrink < 1:

@@ -1,4 +1,4 @@
-"""Writes report.html, one file that shows a run to somebody else; train.py and predict.py call it.
+"""Writes report.html, a run in one file that can be passed on; training and predict.py call it.
 
 All it shows is read from the run's output folder, so that it agrees with the files there.
 """

@@ -54,7 +54,7 @@ def example_row(
 def score_images(
     segmenter: Segmenter, dataset: DatasetPreProcessor, processes
 ) -> Iterator[ScoredImage]:
-    """Score a list, one image a process at a time, so that images may be of any sizes.
+    """Score a list; each process takes one image at a time, so that sizes may differ.
 
     Args:
         processes: as distributed.join() gives them; all must call it.

@@ -13,18 +13,18 @@ from dataset.augmentation import resize_image
 from files.opencv import cv2
 from image_normalizer import make_normalizer
 
-# A network input above this many pixels goes through the network in tiles: its maps take 100
-# to 3000 bytes a pixel. Of a tile, the margin is thrown away: no score looks further, so the
-# scores are those of the whole (tests/test_inference.py).
+# An input of more pixels goes through the network in tiles: its maps take 100 to 3000 bytes a
+# pixel. Neighbouring tiles overlap by a margin, whose scores are discarded: a score depends on no
+# pixel further away, so that tiles give the same scores as the whole picture.
 _WHOLE_PIXELS = 768 * 768
 _TILE = 512
 _MARGIN = 128
-# Pixels of the photo that are brought to its size at once.
+# Scores are brought to the photo's size in strips of this many pixels.
 _UPSAMPLED_PIXELS = 1 << 20
 
 
 class Segmenter:
-    """A model with all that it takes to apply it to a photo.
+    """A model, together with what it needs to be applied to a photo.
 
     Args:
         model (FCN): on its device.
@@ -48,7 +48,7 @@ class Segmenter:
         self._device = device
         self._mirror = mirror
         self._normalize = make_normalizer(args.normalizer)
-        # The network halves the size four times at most; tiles must begin on its grid.
+        # The network halves the size four times at most; tiles must begin at a multiple of 16.
         self._multiple = math.lcm(16, chainer.global_config.user_multiple)
         self.dtype = np.uint8 if args.n_class <= 256 else np.uint16
 
@@ -90,7 +90,7 @@ class Segmenter:
         result = np.empty((height, width), self.dtype)
         above, below, share = _neighbours(height, small[0])
         for top in range(0, small[0], tile):
-            # Rows of the photo between the rows of this strip; they need the row below it.
+            # The photo's rows that lie between rows of this strip; the last ones need the row below it.
             rows = slice(*np.searchsorted(above, (top, top + tile)))
             strip = self._strip(x, top, tile)[:, : small[0] - top, : small[1]]
             _upsampled_argmax(
@@ -102,7 +102,7 @@ class Segmenter:
         return max(1, int(side * self._scale))
 
     def _fill_up(self, image: np.ndarray) -> np.ndarray:
-        """float32 (H, W, C) -> (C, H', W'), sides filled up to multiples by reflection."""
+        """float32 (H, W, C) -> (C, H', W'); sides are mirrored up to a multiple of user_multiple."""
         bottom, right = (-side % self._multiple for side in image.shape[:2])
         filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
         filled = filled.reshape(*filled.shape[:2], image.shape[2])
@@ -127,8 +127,8 @@ class Segmenter:
 
 
 def _neighbours(size: int, source: int):
-    """For each pixel of an upsampled line the two it lies between, and the second one's share."""
-    # Centres of pixels onto centres of pixels, as OpenCV's INTER_LINEAR does.
+    """For linear interpolation: two source pixels a target pixel, and the second one's weight."""
+    # Half-pixel centres, as in OpenCV's INTER_LINEAR.
     position = (np.arange(size) + 0.5) * (source / size) - 0.5
     position = np.clip(position, 0, source - 1)
     above = position.astype(np.int64)
@@ -149,7 +149,7 @@ def _upsampled_argmax(scores, above, below, share, result: np.ndarray) -> None:
         rows = slice(start, start + chunk)
         largest = None
         for number, plane in enumerate(scores):
-            # One class at a time: the memory of all would be n_class times the photo's.
+            # One class at a time: all at once would need n_class times as much memory.
             upper, lower = plane[above[rows]], plane[below[rows]]
             lines = upper + (lower - upper) * share[rows, None]
             lines = cv2.resize(lines, (width, len(lines)))

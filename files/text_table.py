@@ -1,4 +1,4 @@
-"""Lays figures out as text for a terminal."""
+"""Formats tables and percentages for a terminal."""
 
 import math
 import unicodedata
@@ -25,5 +25,5 @@ def align(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _columns(text: str) -> int:
-    """Columns of a terminal that a text fills; a Chinese or Japanese character fills two."""
+    """Width of a text on a terminal, where a Chinese or Japanese character takes two columns."""
     return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

@@ -11,14 +11,14 @@ TEMPORARY = ".tmp"
 
 @contextmanager
 def whole_file(path: str) -> Iterator[str]:
-    """A temporary path beside a file, that becomes the file when the block ends well.
+    """A temporary path beside a file; it is renamed to the file when the block succeeds.
 
     A reader sees the old file or the new one, never a part; after a power cut, too.
 
     Raises:
         UserError: the file cannot be written, for instance because the disk is full.
     """
-    # The process id keeps two writers apart, the ending lets writers that look at it go on.
+    # The process id keeps two writers apart. The ending stays: OpenCV chooses the format by it.
     root, ending = os.path.splitext(path)
     temporary = f"{root}{TEMPORARY}{os.getpid()}{ending}"
     folder = os.path.dirname(path) or "."
@@ -39,7 +39,7 @@ def whole_file(path: str) -> Iterator[str]:
 
 
 def sync_folder(path: str) -> None:
-    """Bring the names in a folder to the disk: a renamed file is safe only then."""
+    """Flush a folder to the disk: only then does a renamed file survive a power cut."""
     if os.name != "posix":  # Windows cannot open a folder, and needs no such step
         return
     folder = os.open(path, os.O_RDONLY)

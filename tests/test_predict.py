@@ -10,6 +10,7 @@ from conftest import COLORS
 from PIL import Image
 
 import predict
+from evaluation import application
 from fcn_squeeze import FCN
 from files import weights
 from files.errors import UserError, run_program
@@ -261,14 +262,14 @@ def lack_of_memory_in_opencv():
 def test_a_photo_too_large_for_the_memory_is_named_and_the_rest_is_done(
     scored_data, monkeypatch, capsys, lack
 ):
-    read = predict.read_any_image
+    read = application.read_any_image
 
     def read_with_little_memory(path):
         if path.endswith("test_0.png"):
             raise lack()
         return read(path)
 
-    monkeypatch.setattr(predict, "read_any_image", read_with_little_memory)
+    monkeypatch.setattr(application, "read_any_image", read_with_little_memory)
     photos = [scored_data.images / f"test_{i}.png" for i in range(2)]
     assert run(scored_data, *photos) == 2
     problem = f"error: {photos[0]}: there is not enough memory for it\n"

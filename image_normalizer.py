@@ -8,8 +8,8 @@ from files.opencv import cv2
 
 # Jarrett et al. (2009) weight a 9x9 window by a Gaussian; a deviation of a quarter of the
 # window lets the weights fall to a seventh at its edge.
-_WINDOW = (9, 9)
-_WINDOW_SIGMA = 9 / 4
+WINDOW = (9, 9)
+WINDOW_SIGMA = 9 / 4
 
 
 class ImageNormalizer:
@@ -65,8 +65,8 @@ def make_normalizer(name: str) -> Callable[[np.ndarray], np.ndarray]:
 
 def _lcn_channel(channel: np.ndarray) -> np.ndarray:
     channel = channel.astype(np.float32)
-    centred = channel - cv2.GaussianBlur(channel, _WINDOW, _WINDOW_SIGMA)
-    deviation = np.sqrt(cv2.GaussianBlur(centred * centred, _WINDOW, _WINDOW_SIGMA))
+    centred = channel - cv2.GaussianBlur(channel, WINDOW, WINDOW_SIGMA)
+    deviation = np.sqrt(cv2.GaussianBlur(centred * centred, WINDOW, WINDOW_SIGMA))
     floor = float(deviation.mean())
     if floor <= 1e-6 * float(
         np.abs(channel).mean()

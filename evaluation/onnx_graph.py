@@ -1,0 +1,179 @@
+"""The trained model as an ONNX graph, for other engines; export.py writes it.
+
+The graph is written by hand and not with Chainer's onnx_chainer, which does not know the fast
+CPU layers (layers/) and cannot start at the photo.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import chainer
+import numpy as np
+import onnx
+
+from dataset.label_table import LabelTable
+from evaluation import onnx_photo
+from evaluation.onnx_builder import GraphBuilder, Value
+from fcn_squeeze import FCN
+
+
+@dataclass(frozen=True)
+class PhotoSettings:
+    """What it takes to apply a model to a photo.
+
+    Args:
+        in_ch (int): channels of the photo, 3 (RGB) or 1 (grey).
+        image_scale (float): how much smaller the network sees it, in (0, 1].
+        normalizer (str): GCN, LCN or none.
+        multiple (int): what height and width are filled up to multiples of.
+    """
+
+    in_ch: int
+    image_scale: float
+    normalizer: str
+    multiple: int
+
+    @classmethod
+    def from_config(cls) -> "PhotoSettings":
+        """The settings of ``chainer.global_config``."""
+        args = chainer.global_config.user_test_args
+        multiple = math.lcm(16, chainer.global_config.user_multiple)
+        return cls(args.in_ch, args.image_scale, args.normalizer, multiple)
+
+
+def photo_graph(model: FCN, settings: PhotoSettings) -> onnx.ModelProto:
+    """From the photo to the class of each pixel, as ``Segmenter.classes()``.
+
+    The input ``photo`` is uint8 (N, H, W, in_ch), RGB or grey, of any size; the output
+    ``classes`` is uint8 (uint16 above 256 classes) (N, H, W). ``scores``, float32 (N, n_class,
+    h, w) at the size that the network sees, is computed on the way.
+    """
+    g = GraphBuilder()
+    photo = Value(g, "photo", np.uint8)
+    size = onnx_photo.sides(g, photo, 1, 2)
+    small = [onnx_photo.scaled_side(g, side, settings.image_scale) for side in size]
+    x = photo.astype(np.float32)
+    if settings.image_scale != 1:
+        x = onnx_photo.shrink(g, photo, *small)
+    x = g.add("Transpose", x, perm=[0, 3, 1, 2])
+    x = onnx_photo.normalize(g, x, settings.normalizer)
+    x = onnx_photo.fill_up(g, x, settings.multiple)
+    scores = add_network(g, model, x)
+    start, end = np.zeros(2, np.int64), g.add("Concat", *_as_vectors(g, small), axis=0)
+    scores = g.add("Slice", scores, start, end, np.array([2, 3]), name="scores")
+    if settings.image_scale == 1:
+        classes = g.add("ArgMax", scores, axis=1, keepdims=0, dtype=np.int64)
+    else:
+        classes = onnx_photo.upsampled_argmax(g, scores, size, model.n_class)
+    kind = np.uint8 if model.n_class <= 256 else np.uint16
+    classes = g.add("Identity", classes.astype(kind), name="classes")
+    return g.model(
+        [(photo, ["batch", "height", "width", settings.in_ch])],
+        [(classes, ["batch", "height", "width"])],
+    )
+
+
+def network_graph(model: FCN) -> onnx.ModelProto:
+    """The network alone, as ``FCN.scores()``.
+
+    The input ``image`` is float32 (N, in_ch, H, W), normalised, H and W multiples of 16; the
+    output ``scores`` is float32 (N, n_class, H, W), before softmax.
+    """
+    g = GraphBuilder()
+    image = Value(g, "image", np.float32)
+    scores = g.add("Identity", add_network(g, model, image), name="scores")
+    in_ch = model.conv1.W.shape[1]
+    return g.model(
+        [(image, ["batch", in_ch, "height", "width"])],
+        [(scores, ["batch", model.n_class, "height", "width"])],
+    )
+
+
+def describe(
+    graph: onnx.ModelProto,
+    model: FCN,
+    settings: PhotoSettings,
+    table: LabelTable,
+    weights_sha256: str,
+) -> None:
+    """Store in the file's metadata what the numbers mean: JSON texts under one key each."""
+    properties = {
+        "names": list(table.names),
+        "colors": table.colors.tolist(),
+        "ignored": sorted(table.names[number] for number in table.ignored),
+        "dilated": model.dilated,
+        "bypass": model.bypass,
+        **asdict(settings),
+        "weights_sha256": weights_sha256,
+    }
+    texts = {k: json.dumps(v, ensure_ascii=False) for k, v in properties.items()}
+    onnx.helper.set_model_props(graph, texts)
+
+
+def add_network(g: GraphBuilder, model: FCN, x: Value) -> Value:
+    """The nodes of ``FCN.scores()``, in its order."""
+
+    def convolve(name: str, x: Value) -> Value:
+        return _add_convolution(g, name, _link(model, name), x)
+
+    def fire(name: str, x: Value) -> Value:
+        h = g.add("Elu", convolve(f"{name}/conv1", x))
+        branches = convolve(f"{name}/conv2", h), convolve(f"{name}/conv3", h)
+        return g.add("Elu", g.add("Concat", *branches, axis=1))
+
+    def fire_with_bypass(name: str, x: Value) -> Value:
+        return fire(name, x) + x if model.bypass else fire(name, x)
+
+    h = g.add("Elu", _add_pooling(g, convolve("conv1", x)))  # 1/4
+    p1 = convolve("score_pool1", h)
+    h = fire("fire4", fire_with_bypass("fire3", fire("fire2", h)))
+    h = _add_pooling(g, h)  # 1/8
+    u4 = convolve("upsample_pool4", convolve("score_pool4", h))
+    h = fire("fire6", fire_with_bypass("fire5", h))
+    h = fire("fire8", fire_with_bypass("fire7", h))
+    if not model.dilated:
+        h = _add_pooling(g, h)  # 1/16
+    h = fire_with_bypass("fire9", h)
+    u9 = convolve("upsample_pool9", convolve("score_pool9", h))
+    h = convolve("add_layer", g.add("Concat", p1, u4, u9, axis=1))
+    return convolve("upsample_final", h)
+
+
+def _link(model: FCN, name: str) -> chainer.Link:
+    """A link by its path, for instance fire2/conv1."""
+    for part in name.split("/"):
+        model = model[part]
+    return model
+
+
+def _add_convolution(g: GraphBuilder, name: str, link, x: Value) -> Value:
+    is_deconvolution = isinstance(link, chainer.links.Deconvolution2D)
+    parameters = [
+        g.constant(chainer.cuda.to_cpu(param.array).astype(np.float32), f"{name}/{key}")
+        for key, param in (("W", link.W), ("b", link.b))
+    ]
+    dilate = getattr(link, "dilate", 1)
+    return g.add(
+        "ConvTranspose" if is_deconvolution else "Conv",
+        x,
+        *parameters,
+        kernel_shape=link.W.shape[2:],
+        strides=_pair(link.stride),
+        pads=_pair(link.pad) * 2,
+        dilations=_pair(dilate),
+    )
+
+
+def _add_pooling(g: GraphBuilder, x: Value) -> Value:
+    # Chainer's windows cover the last row and column (cover_all). Sides are even here, so one
+    # more row and column does the same, and needs no ceil_mode, which some engines lack.
+    return g.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])
+
+
+def _pair(number) -> list[int]:
+    return list(number) if isinstance(number, tuple) else [number, number]
+
+
+def _as_vectors(g: GraphBuilder, scalars: list[Value]) -> list[Value]:
+    return [g.add("Unsqueeze", scalar, np.array([0])) for scalar in scalars]

@@ -1,0 +1,142 @@
+"""Exports a trained model as ONNX, for other engines: python export.py --config config.yaml --output model.onnx"""
+
+import argparse
+import importlib.util
+import os
+from types import SimpleNamespace
+
+import chainer_compat
+
+import chainer
+import numpy as np
+
+from config import add_config_arguments, command, load_config
+from dataset.image_reader import as_channels, read_any_image, read_pointer_file
+from evaluation.report import file_digest
+from evaluation.segmenter import Segmenter
+from evaluation.web_export import PAGE_FILES, find_npm, write_web_page
+from fcn_squeeze import FCN
+from files import weights
+from files.errors import UserError, run_program
+from files.whole_file import whole_file
+from layers.device import choose_device
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    refuse_impossible(arguments)
+    load_config(arguments.config, arguments.set)
+    args = chainer.global_config.user_test_args
+    model = restore_model(args, arguments)
+    digest = file_digest(arguments.model)
+    write_model(arguments, args, model, digest)
+    if arguments.web:
+        write_web_page(
+            arguments.web, arguments.output, args.in_ch, args.label_table, digest
+        )
+        page = os.path.join(arguments.web, "index.html")
+        print(f"{page}: open it in a browser; it needs no network and no server")
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Export a trained model as ONNX, from the photo to the class of each pixel."
+    )
+    add_config_arguments(parser)
+    parser.add_argument("--output", metavar="FILE", help="the ONNX file to write")
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="the weights to use; without it, fcn_best.npz in output_path/model",
+    )
+    parser.add_argument(
+        "--network-only",
+        action="store_true",
+        help="the plain network, from normalised images to scores",
+    )
+    parser.add_argument(
+        "--web",
+        metavar="FOLDER",
+        help="write a web page that applies the model to photos and the camera (needs npm)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that exist"
+    )
+    return parser.parse_args(argv)
+
+
+def refuse_impossible(arguments: argparse.Namespace) -> None:
+    """Raise a UserError for what is sure to fail, before any work is done."""
+    if not (arguments.output or arguments.web):
+        raise UserError("nothing to write: give --output FILE, --web FOLDER, or both")
+    if arguments.web and arguments.network_only:
+        raise UserError("--web needs the whole model: leave --network-only away")
+    if importlib.util.find_spec("onnx") is None:
+        raise UserError(
+            "the package onnx is not installed; start with: uv run --extra onnx export.py ..."
+        )
+    targets = []
+    if arguments.web:
+        find_npm()
+        targets = [os.path.join(arguments.web, name) for name in PAGE_FILES]
+        arguments.output = arguments.output or os.path.join(arguments.web, "model.onnx")
+    for path in [arguments.output, *targets]:
+        if os.path.isdir(path):
+            raise UserError(f"{path} is a folder; name a file")
+        if os.path.exists(path) and not arguments.overwrite:
+            raise UserError(f"{path} exists; name another, or add --overwrite")
+
+
+def restore_model(args: SimpleNamespace, arguments: argparse.Namespace) -> FCN:
+    """The trained network of the configuration."""
+    what = "--model" if arguments.model else "output_path"
+    if arguments.model is None:
+        arguments.model = args.model_path.format(args.model_version)
+        if not os.path.isfile(arguments.model):
+            raise UserError(
+                f"there is no trained model {arguments.model} yet; "
+                f"train one with: {command('train.py', arguments)}"
+            )
+    model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
+    weights.load_model(arguments.model, model, what)
+    return model
+
+
+def write_model(arguments, args: SimpleNamespace, model: FCN, digest: str) -> None:
+    """Write the ONNX file; one that fails its check is not kept."""
+    # Not at the top of the file: where onnx is missing, refuse_impossible() speaks first.
+    from evaluation import onnx_check, onnx_graph
+
+    settings = onnx_graph.PhotoSettings.from_config()
+    if arguments.network_only:
+        graph = onnx_graph.network_graph(model)
+    else:
+        graph = onnx_graph.photo_graph(model, settings)
+    onnx_graph.describe(graph, model, settings, args.label_table, digest)
+    segmenter = Segmenter(model, args, choose_device(-1))
+    path, photo = read_photo(args)
+    with whole_file(arguments.output) as temporary:
+        with open(temporary, "wb") as file:
+            file.write(graph.SerializeToString())
+        found = onnx_check.check_model(temporary, segmenter, settings, photo)
+    print(f"{arguments.output}: {os.path.getsize(arguments.output) / 1e6:.1f} MB")
+    if found is None:
+        print("not compared with predict.py, as ONNX Runtime is not installed")
+        return
+    print(
+        f"compared on {path}: ONNX Runtime gives the class of predict.py for all but "
+        f"{found.differing:,} of {found.pixels:,} pixels"
+        + (", whose two best scores are equal" if found.differing else "")
+    )
+
+
+def read_photo(args: SimpleNamespace) -> tuple[str, np.ndarray]:
+    """The first test image, to compare engines on: its path, uint8 (H, W, in_ch)."""
+    name = read_pointer_file(args.image_pointer_path, args.image_pointer_key)[0]
+    path = os.path.join(args.image_dir_path, name)
+    return path, as_channels(read_any_image(path), args.in_ch)
+
+
+if __name__ == "__main__":
+    run_program(main)

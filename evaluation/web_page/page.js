@@ -28,6 +28,7 @@ function startEngine() {
     waiting.splice(0).forEach(({ reject }) => reject(new Error(event.message)));
   };
   const ready = ask({ runtime: RUNTIME.module, wasm: bytesOf(RUNTIME.wasm), model: bytesOf(MODEL.onnx) });
+  ready.catch(() => {});  // whoever waits for it is told
   return { ready, ask, stop: () => worker.terminate() };
 }
 
@@ -88,6 +89,7 @@ async function show(source, width, height) {
   await engine.ready;
   const { classes } = await engine.ask({ pixels, shape: [1, height, width, MODEL.in_ch] });
   for (const target of [photo, overlay]) Object.assign(target, { width, height });
+  byId("stage").style.setProperty("--aspect", width / height);
   photo.getContext("2d").drawImage(canvas, 0, 0);
   draw(classes);
   byId("result").hidden = false;
@@ -128,7 +130,7 @@ let turn = 0;  // counts what the user asked for; what is overtaken is dropped
 async function showFile(file) {
   stopCamera();
   const mine = ++turn;
-  tell(engine ? `Looking at ${file.name} …` : `Starting the network, then looking at ${file.name} …`);
+  tell(`Looking at ${file.name} …`);
   let image;
   try {
     // As predict.py: the stored colours, turned upright.
@@ -140,10 +142,11 @@ async function showFile(file) {
   const start = performance.now();
   try {
     await show(image, width, height);
-    if (mine === turn) tell(`${file.name}: ${width} × ${height} pixels, ${seconds(start)} s`);
+    if (mine === turn) tell(`${file.name}: ${width} × ${height} pixels, ${seconds(start).toFixed(1)} s`);
   } catch (error) {
-    engine?.stop();
+    engine.stop();
     engine = null;  // after running out of memory it cannot go on
+    if (mine !== turn) return;
     complain(`The network could not be applied to ${file.name} (${width} × ${height} pixels): ` +
       `${error.message}. If the photo is large, use a smaller copy of it.`);
   }
@@ -199,7 +202,7 @@ function setCameraButton(isOn) {
   byId("camera").textContent = isOn ? "Stop the camera" : "Use the camera";
 }
 
-const seconds = (start) => Math.max(performance.now() - start, 1).toFixed(0) / 1000;
+const seconds = (start) => Math.max(performance.now() - start, 1) / 1000;
 
 function tell(sentence) {
   byId("error").hidden = true;
@@ -237,3 +240,4 @@ document.addEventListener("drop", ({ dataTransfer }) => {
 });
 byId("about").textContent = `${MODEL.names.length} classes; weights ${MODEL.weights_sha256.slice(0, 12)}; ` +
   `ONNX Runtime Web ${RUNTIME.version}`;
+engine = startEngine();  // it takes a second, in which the user chooses

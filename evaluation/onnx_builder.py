@@ -112,14 +112,14 @@ class GraphBuilder:
 
         Args:
             count: int64 scalar.
-            step: called once, with Values; it gives as many as the state has.
+            step: called once, with Values; it gives as many new ones as the state has.
             state: what the first step gets; shapes stay the same from step to step.
         """
         outer, self._nodes = self._nodes, []
         number = Value(self, self._name("step"), np.int64)
         going = Value(self, self._name("going"), bool)
         before = [Value(self, self._name("state"), value.dtype) for value in state]
-        after = [self.add("Identity", v) for v in _tuple(step(number, *before))]
+        after = _tuple(step(number, *before))
         still_going = self.add("Identity", going)
         body = helper.make_graph(
             self._nodes,

@@ -22,10 +22,18 @@ _CLEAR_GAP = 1e-4
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pixels compared, and how many of them have another class (by scores that are equal)."""
+    """Pixels compared, and how many of them have another class for want of a clear one."""
 
     pixels: int
     differing: int
+
+    def __str__(self) -> str:
+        if not self.differing:
+            return f"all {self.pixels:,} pixels have the same class"
+        return (
+            f"the same class but for {self.differing:,} of {self.pixels:,} pixels, whose two "
+            f"best scores are closer than {_CLEAR_GAP}"
+        )
 
 
 def check_model(
@@ -49,7 +57,8 @@ def check_model(
     try:
         onnx.checker.check_model(path, full_check=True)
     except Exception as error:  # noqa: BLE001 (its kinds have no common parent)
-        raise UserError(f"ONNX's checker refuses the model: {error}") from None
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"ONNX's checker refuses the model: {reason}") from None
     if importlib.util.find_spec("onnxruntime") is None:
         return None
     model = onnx.load(path)
@@ -96,7 +105,7 @@ def _compare(differs: np.ndarray, scores) -> Comparison:
     """differs: bool (H, W); scores: (n_class, M) of the M pixels that differ."""
     if differs.any():
         second, best = np.sort(scores, axis=0)[-2:]
-        clear = np.count_nonzero(best - second >= _CLEAR_GAP)
+        clear = np.count_nonzero(~(best - second < _CLEAR_GAP))  # NaN is not equal
         if clear:
             raise UserError(
                 f"ONNX Runtime finds another class than predict.py for {clear:,} of "

@@ -156,7 +156,7 @@ def upsampled_argmax(
         size: H and W, int64 scalars.
 
     Returns:
-        Value: int32 (N, H, W).
+        Value: float32 (N, H, W), class numbers.
     """
     height, width = size
     h, w = sides(g, scores, 2, 3)
@@ -173,12 +173,11 @@ def upsampled_argmax(
         number = number + 1
         lines = plane(number)
         # The number is larger than those before, so Max puts it in, faster than Where would.
-        found = (lines > largest).astype(np.int32) * number.astype(np.int32)
+        found = (lines > largest).astype(np.float32) * number.astype(np.float32)
         return g.add("Max", lines, largest), g.add("Max", best, found)
 
     first = plane(np.int64(0))
-    zero = (first * 0).astype(np.int32)
-    return g.repeat(g.constant(np.array(n_class - 1)), compare, first, zero)[1]
+    return g.repeat(g.constant(np.array(n_class - 1)), compare, first, first * 0)[1]
 
 
 def _neighbours(g: GraphBuilder, new: Value, old: Value) -> tuple[Value, Value, Value]:

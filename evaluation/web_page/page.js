@@ -147,8 +147,8 @@ async function showFile(file) {
     engine.stop();
     engine = null;  // after running out of memory it cannot go on
     if (mine !== turn) return;
-    complain(`The network could not be applied to ${file.name} (${width} × ${height} pixels): ` +
-      `${error.message}. If the photo is large, use a smaller copy of it.`);
+    complain(`The network could not be applied to ${file.name} (${width} × ${height} pixels). ` +
+      `If it is large, use a smaller copy of it. The browser says: ${error.message}`);
   }
 }
 

@@ -1,5 +1,8 @@
 """Exports a trained model as ONNX, for other engines: python export.py --config config.yaml --output model.onnx"""
 
+if __name__ == "__main__":
+    import files.ctrl_c  # noqa: F401  (until all below is imported)
+
 import argparse
 import importlib.util
 import os
@@ -10,13 +13,13 @@ import chainer_compat
 import chainer
 import numpy as np
 
-from config import add_config_arguments, command, load_config
+from config import add_config_arguments, load_config
 from dataset.image_reader import as_channels, read_any_image, read_pointer_file
 from evaluation.report import file_digest
 from evaluation.segmenter import Segmenter
+from evaluation.trained_model import add_model_argument, restore_model
 from evaluation.web_export import PAGE_FILES, find_npm, write_web_page
 from fcn_squeeze import FCN
-from files import weights
 from files.errors import UserError, run_program
 from files.whole_file import whole_file
 from layers.device import choose_device
@@ -25,9 +28,9 @@ from layers.device import choose_device
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     refuse_impossible(arguments)
-    load_config(arguments.config, arguments.set)
+    config = load_config(arguments.config, arguments.set)
+    model = restore_model(config, arguments)
     args = chainer.global_config.user_test_args
-    model = restore_model(args, arguments)
     digest = file_digest(arguments.model)
     write_model(arguments, args, model, digest)
     if arguments.web:
@@ -45,11 +48,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument("--output", metavar="FILE", help="the ONNX file to write")
-    parser.add_argument(
-        "--model",
-        metavar="FILE",
-        help="the weights to use; without it, fcn_best.npz in output_path/model",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--network-only",
         action="store_true",
@@ -86,21 +85,6 @@ def refuse_impossible(arguments: argparse.Namespace) -> None:
             raise UserError(f"{path} is a folder; name a file")
         if os.path.exists(path) and not arguments.overwrite:
             raise UserError(f"{path} exists; name another, or add --overwrite")
-
-
-def restore_model(args: SimpleNamespace, arguments: argparse.Namespace) -> FCN:
-    """The trained network of the configuration."""
-    what = "--model" if arguments.model else "output_path"
-    if arguments.model is None:
-        arguments.model = args.model_path.format(args.model_version)
-        if not os.path.isfile(arguments.model):
-            raise UserError(
-                f"there is no trained model {arguments.model} yet; "
-                f"train one with: {command('train.py', arguments)}"
-            )
-    model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
-    weights.load_model(arguments.model, model, what)
-    return model
 
 
 def write_model(arguments, args: SimpleNamespace, model: FCN, digest: str) -> None:

@@ -15,20 +15,17 @@ import chainer
 from config import (
     Config,
     add_config_arguments,
-    command,
     load_config,
-    set_global_config,
 )
 from evaluation import panels
 from evaluation.application import apply_model
 from evaluation.figures import draw_confusion
 from evaluation.input_files import distinct
-from evaluation.model_description import MODEL_KEYS, adopt_description
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
-from fcn_squeeze import FCN
-from files import weights, whole_file
+from evaluation.trained_model import add_model_argument, restore_model
+from files import whole_file
 from files.errors import UserError, run_program
 from files.png_writer import write_png
 from files.progress_bar import progress_bar
@@ -71,11 +68,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="a photo, a video, or a folder of them; without any, the test images are scored",
     )
     add_config_arguments(parser)
-    parser.add_argument(
-        "--model",
-        metavar="FILE",
-        help="the weights to use; without it, fcn_best.npz in output_path/model",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--mirror",
         action="store_true",
@@ -85,28 +78,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
-    """The trained network on its device; chainer.global_config becomes what it was trained with."""
-    what = "--model" if arguments.model else "output_path"
+    """The trained network, on its device."""
+    model = restore_model(config, arguments)
     args = chainer.global_config.user_test_args
-    if arguments.model is None:
-        arguments.model = args.model_path.format(args.model_version)
-        if not os.path.isfile(arguments.model):
-            raise UserError(
-                f"there is no trained model {arguments.model} yet; "
-                f"train one with: {command('train.py', arguments)}"
-            )
-    description = weights.read_description(arguments.model, what)
-    if description is not None:
-        set_global_config(adopt_description(description, config, arguments.model))
-        args = chainer.global_config.user_test_args
-    elif processes.rank == 0:
-        print(
-            f"note: {arguments.model} does not say how it was trained; "
-            f"{', '.join(MODEL_KEYS)} and the classes are taken from the configuration"
-        )
     device = choose_device(processes.gpu(args.gpu))
-    model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
-    weights.load_model(arguments.model, model, what)
     model.to_device(device)
     return Segmenter(model, args, device, mirror=arguments.mirror)
 

@@ -108,12 +108,16 @@ class GraphBuilder:
         return Value(self, name, array.dtype)
 
     def repeat(self, count: Value, step: Callable, *state: Value) -> tuple[Value, ...]:
-        """``for i in range(count): state = step(i, *state)``, as a Loop node.
+        """``for i in range(count): state, extra = step(i, *state)``, as a Loop node.
 
         Args:
             count: int64 scalar.
-            step: called once, with Values; it gives as many new ones as the state has.
+            step: called once, with Values; it gives the new state, and behind it what is to
+                be stacked along a new first axis.
             state: what the first step gets; shapes stay the same from step to step.
+
+        Returns:
+            tuple of Value: the last state, and the stacks.
         """
         outer, self._nodes = self._nodes, []
         number = Value(self, self._name("step"), np.int64)
@@ -128,7 +132,7 @@ class GraphBuilder:
             [_info(still_going, ()), *map(_info, after)],
         )
         self._nodes = outer
-        results = [Value(self, self._name("Loop"), value.dtype) for value in state]
+        results = [Value(self, self._name("Loop"), value.dtype) for value in after]
         inputs = [count.name, self.constant(np.array(True)).name]
         inputs += [value.name for value in state]
         outputs = [value.name for value in results]

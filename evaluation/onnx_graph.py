@@ -65,7 +65,7 @@ def photo_graph(model: FCN, settings: PhotoSettings) -> onnx.ModelProto:
     if settings.image_scale == 1:
         classes = g.add("ArgMax", scores, axis=1, keepdims=0, dtype=np.int64)
     else:
-        classes = onnx_photo.upsampled_argmax(g, scores, size, model.n_class)
+        classes = onnx_photo.upsampled_argmax(g, scores, *size)
     kind = np.uint8 if model.n_class <= 256 else np.uint16
     classes = g.add("Identity", classes.astype(kind), name="classes")
     return g.model(

@@ -21,7 +21,10 @@ _PACKAGE, _VERSION = "onnxruntime-web", "1.30.0"
 _MODULE = "package/dist/ort.wasm.bundle.min.mjs"
 _WASM = "package/dist/ort-wasm-simd-threaded.wasm"
 # index.html last: where it is, the page is whole.
-PAGE_FILES = ("model.js", "runtime.js", "page.css", "page.js", "index.html")
+PAGE_FILES = (
+    *("model.js", "runtime.js", "onnxruntime-license.txt"),
+    *("page.css", "page.js", "index.html"),
+)
 
 
 def write_web_page(
@@ -52,9 +55,7 @@ def write_web_page(
     runtime = {"version": _VERSION, "module": module.decode(), "wasm": _base64(wasm)}
     texts = {
         "model.js": _script("MODEL", values),
-        # MIT asks for its notice to be kept.
-        "runtime.js": f"// ONNX Runtime Web {_VERSION}, (c) Microsoft Corporation, MIT License.\n"
-        + _script("RUNTIME", runtime),
+        "runtime.js": _script("RUNTIME", runtime),
     }
     for name in PAGE_FILES:
         text = texts.get(name) or _read(os.path.join(_PAGE, name))
@@ -113,6 +114,5 @@ def fetch_runtime() -> tuple[bytes, bytes]:
             )
         with tarfile.open(os.path.join(folder, archives[0])) as archive:
             # Read, not unpacked: no name in the archive can lead out of the folder.
-            return archive.extractfile(_MODULE).read(), archive.extractfile(
-                _WASM
-            ).read()
+            module, wasm = (archive.extractfile(name) for name in (_MODULE, _WASM))
+            return module.read(), wasm.read()

@@ -208,14 +208,7 @@ def test_the_page_alone_brings_the_model_as_a_file_too(trained, monkeypatch):
     page = trained.folder / "page"
     assert export.main(["--config", str(trained.config_path), "--web", str(page)]) == 0
     names = {path.name for path in page.iterdir()}
-    assert names == {
-        "index.html",
-        "page.css",
-        "page.js",
-        "model.js",
-        "runtime.js",
-        "model.onnx",
-    }
+    assert names == {*export.PAGE_FILES, "model.onnx"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Checks the headers of a picture file before OpenCV decodes it; called by image_reader.
+"""Checks the header of a picture file before OpenCV decodes it; called by image_reader.
 
-A decoder makes room for whatever size a header claims, and some have had holes. So only six
-formats reach one: of the rest, and of PNG's animations, a training folder has no need.
+OpenCV takes memory for whatever size a header claims, and some of its decoders had faults that
+let a file write outside of it. Only the six formats that training folders hold reach a decoder;
+animated PNGs do not.
 """
 
 import io
@@ -20,18 +21,17 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 # Pillow reads the size, and would print what it thinks of the rest of the file.
 warnings.filterwarnings("ignore", module="PIL")
 
-_MAX_DEFLATE = 1032  # bytes that one byte of a PNG can stand for, at most
-# Pixels that one byte of another format can stand for: a JPEG needs a bit for 8 x 8 of them.
-# WebP and TIFF could do with less for a picture of one colour; no photo does.
+_MAX_DEFLATE = 1032  # bytes that one byte of a PNG unpacks to, at most
+# Pixels that one byte of another format holds, at most: a JPEG needs one bit for 8 x 8 pixels.
+# WebP and TIFF can store a picture of one colour in less; such a picture is refused.
 _PIXELS_A_BYTE = 512
 _ALWAYS_ALLOWED = 1 << 20  # pixels, whatever the length of the file
 _MAX_SCANS = 64  # of a JPEG; cameras write 1, progressive files about 10
-_FRAMES = {
-    0xC0,
-    0xC1,
-    0xC2,
-}  # baseline, extended, progressive; C4, C8, CC are no frames
-_OTHER_FRAMES = set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Markers of a JPEG's frame header. Baseline, extended and progressive are read; lossless,
+# hierarchical and arithmetic coding are not.
+_PROGRESSIVE = 0xC2
+_FRAMES = {0xC0, 0xC1, _PROGRESSIVE}
+_OTHER_FRAMES = set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # these three are tables
 
 
 class _Unusable(Exception):
@@ -52,20 +52,17 @@ def checked_picture(path: str, content: bytes) -> tuple[bytes, int]:
         UserError: it is of no format that is read here, damaged, animated, or claims more
             pixels than are allowed or than its bytes can hold.
     """
+    most = _ALWAYS_ALLOWED + _PIXELS_A_BYTE * len(content)
     try:
         if content.startswith(_PNG_START):
             width, height, most = _size_of_png(content)
         elif content.startswith(b"\xff\xd8"):
             content, width, height = _checked_jpeg(content)
-            most = None
         else:
             width, height = _size_by_pillow(content)
-            most = None
     except _Unusable as error:
         raise UserError(f"{path}: not an image that can be read: {error}") from None
     pixels = width * height
-    if most is None:
-        most = _ALWAYS_ALLOWED + _PIXELS_A_BYTE * len(content)
     if pixels > most:
         raise UserError(
             f"{path}: not an image that can be read: its {len(content)} bytes cannot hold "
@@ -131,10 +128,11 @@ def _checked_jpeg(content: bytes) -> tuple[bytes, int, int]:
     if scans > _MAX_SCANS:
         raise _Unusable(f"it has {scans:,} scans; save it anew")
     kind, height, width = frame
-    if kind == 0xC2 or scans > 1:
+    if kind == _PROGRESSIVE or scans > 1:
         return content[: end + 2], width, height
-    # libjpeg fills what is missing before an end with grey, but stops where the bytes run out.
-    # Eight bytes more than needed are those by which it reads ahead.
+    # Of a file that was cut and given an end marker, libjpeg fills the rest with grey. Without the
+    # marker it asks for more bytes, and OpenCV reports the file as cut. A whole file needs none of
+    # them, but libjpeg reads up to eight bytes ahead.
     return content[:end] + bytes(8), width, height
 
 

@@ -7,6 +7,7 @@ programs and the tests load their configuration here.
 import argparse
 import os
 import shlex
+import subprocess
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from pydantic_core import PydanticCustomError
 from dataset.demo_data import ensure_configured_demo_data
 from dataset.label_table import LabelTable, read_label_table
 from files.errors import UserError, printable
+from files.paths import relative
 from files.validation import validated
 from files.value_types import Count, Number, PathText, is_path, one_of, range_of
 from files.yaml_reader import read_yaml, set_value
@@ -177,9 +179,8 @@ def command(program: str, arguments: argparse.Namespace, *more: str) -> str:
     # uv sets UV for what it runs; outside of its environment, plain python finds no Chainer.
     start = ["uv", "run"] if "UV" in os.environ else ["python"]
     overrides = [word for pair in arguments.set for word in ("--set", pair)]
-    return shlex.join(
-        [*start, program, "--config", arguments.config, *overrides, *more]
-    )
+    words = [*start, program, "--config", arguments.config, *overrides, *more]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
@@ -270,5 +271,5 @@ def dump_config(config: Config, folder: str | os.PathLike) -> str:
     """The configuration as used, as YAML text to be stored in a folder; paths relative to it."""
     values = config.model_dump(exclude_none=True)
     for key in marked(Mark.PATH):
-        values[key] = os.path.relpath(values[key], folder)
+        values[key] = relative(values[key], folder)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -27,6 +27,7 @@ from evaluation.segmenter import Segmenter
 from evaluation.trained_model import add_model_argument, restore_model
 from files import whole_file
 from files.errors import UserError, run_program
+from files.paths import relative
 from files.png_writer import write_png
 from files.progress_bar import progress_bar
 from files.text_table import percent
@@ -112,7 +113,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
             "compare the labels with ignore_labels"
         )
     figures = {
-        "model": os.path.relpath(model_path, args.output_path),
+        "model": relative(model_path, args.output_path),
         "model_sha256": digest,
         "mirrored": arguments.mirror,
         "time": time.strftime("%Y-%m-%d %H:%M"),

@@ -145,9 +145,14 @@ def score(name: str, seed: int, changes: dict, arguments) -> dict:
 def _run(words: list[str], jobs: int) -> None:
     per_run = max(1, threads.worker_count() // jobs)
     command = [sys.executable, str(HERE / words[0]), *words[1:]]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(per_run)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(per_run), "PYTHONUTF8": "1"}
     done = subprocess.run(
-        command, check=False, env=environment, capture_output=True, text=True
+        command,
+        check=False,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode:
         raise UserError(f"{shlex.join(words)}\n{done.stdout}{done.stderr}")

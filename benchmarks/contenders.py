@@ -1,7 +1,5 @@
 """What benchmark.py measures: the network as this project and as stock Chainer run it."""
 
-import math
-import os
 import platform
 import statistics
 import time
@@ -11,10 +9,12 @@ import chainer_compat
 
 import chainer
 import numpy as np
+import psutil
 import threadpoolctl
 
 import fcn_squeeze
 from benchmarks import loader
+from layers import threads
 
 PRODUCT_SIZE = 2048
 PRODUCT_FLOP = 2 * PRODUCT_SIZE**3
@@ -36,17 +36,18 @@ def seconds(function) -> float:
 
 
 def peak_memory() -> float:
-    """Bytes of this process that were in memory at once at most; NaN on Windows."""
+    """Bytes of this process that were in memory at once at most."""
     try:  # Linux: getrusage would count what the parent had before exec
-        with open("/proc/self/status") as status:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             lines = dict(line.split(":", 1) for line in status)
         return int(lines["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError):
         pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.nan
+    used = psutil.Process().memory_info()
+    if hasattr(used, "peak_wset"):  # Windows, which has no getrusage
+        return used.peak_wset
+    import resource
+
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -208,7 +209,7 @@ def _machine() -> str:
     """Processor, cores and the instruction set that BLAS chose."""
     model = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo") as info:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as info:
             model = next(
                 v
                 for k, v in (s.split(":", 1) for s in info if ":" in s)
@@ -226,12 +227,7 @@ def _machine() -> str:
         f"{i['internal_api']} {i['version']} ({i.get('architecture', 'unknown')} kernels)"
         for i in blas
     )
-    cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count()
-    )
-    return f"{model.strip()}, {cores} cores, {kind}"
+    return f"{model.strip()}, {len(threads.cores())} cores, {kind}"
 
 
 class StockChainer(ThisProject):

@@ -150,10 +150,10 @@ def write_scenes(folder, seed, splits):
             write_png(images / f"{name}_L.png", label)
             index += 1
         pointer = "".join(f"{name}.png\n" for name in names)
-        (folder / f"{split}_image_pointer").write_text(pointer, encoding="utf-8")
+        (folder / f"{split}_image_pointer").write_bytes(pointer.encode())
     rows = (f"{r},{g},{b},{name}\n" for name, (r, g, b) in LABEL_COLORS.items())
     table = "r,g,b,label\n" + "".join(rows)
-    (folder / "label_color").write_text(table, encoding="utf-8")
+    (folder / "label_color").write_bytes(table.encode())  # no \r\n on Windows
 
 
 def write_png(path, rgb):
@@ -181,7 +181,7 @@ def publish(draft, folder, replace):
     (folder / "images").mkdir(exist_ok=True)
     pictures = [f"images/{path.name}" for path in (draft / "images").iterdir()]
     for name in (*pictures, "label_color", *pointers):
-        os.replace(draft / name, folder / name)
+        replace(draft / name, folder / name)
 
 
 def refuse_lists_of_others(pointer):

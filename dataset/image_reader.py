@@ -70,7 +70,8 @@ def _problem_of_name(name: str) -> str | None:
         return "holds a control character"
     # Only ".." can lead upwards; normpath for each of a million names takes seconds.
     upwards = ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir
-    if upwards or os.path.isabs(name):
+    # Not isabs(): on Windows, C:a.png and /a.png leave the folder, but are no absolute paths.
+    if upwards or name[0] in ("/", os.sep) or os.path.splitdrive(name)[0]:
         return "leaves the image folder; names are relative to image_dir_path"
     return None
 
@@ -91,7 +92,9 @@ def label_path(image_path: str) -> str:
 def refuse_missing(image_path: str) -> None:
     """Raise a UserError where an image file does not exist."""
     if not os.path.isfile(image_path):
-        raise UserError(f"{image_path}: no such image file")
+        wrong_separator = os.sep == "/" and "\\" in image_path
+        advice = "; write / between folders, not \\" if wrong_separator else ""
+        raise UserError(f"{image_path}: no such image file{advice}")
 
 
 def read_picture(path: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Finds the photos and videos that a user named, and a name for the results of each."""
 
 import os
+import unicodedata
 from dataclasses import dataclass
 
 PHOTO_ENDINGS = (
@@ -70,9 +71,12 @@ def find_inputs(
                 found[real] = os.path.splitext(os.path.relpath(path, root or "."))[0]
                 paths[real] = path
     wanted = [os.path.join(output_folder, name) for name in found.values()]
+    occupied = {_folded(real) for real in found}
     targets = distinct(
         wanted,
-        lambda target: any(os.path.realpath(target + e) in found for e in RESULTS),
+        lambda target: any(
+            _folded(os.path.realpath(target + ending)) in occupied for ending in RESULTS
+        ),
     )
     inputs = [
         Input(paths[real], target, target != name)
@@ -111,13 +115,17 @@ def distinct(names: list[str], is_taken=lambda name: False) -> list[str]:
     result = []
     for name in names:
         candidate, number = name, 1
-        # Some file systems ignore case.
-        while candidate.casefold() in used or is_taken(candidate):
+        while _folded(candidate) in used or is_taken(candidate):
             number += 1
             candidate = f"{name}-{number}"
-        used.add(candidate.casefold())
+        used.add(_folded(candidate))
         result.append(candidate)
     return result
+
+
+def _folded(name: str) -> str:
+    """What a name is to Windows and macOS: they do not tell A from a, nor é from e + accent."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _ending(path: str) -> str:

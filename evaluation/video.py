@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,8 +128,16 @@ def _readable(path: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         link = os.path.join(folder, f"video{os.path.splitext(path)[1]}")
-        os.symlink(path, link)
+        _link(path, link)
         yield link
+
+
+def _link(path: str, link: str) -> None:
+    """Give a file a second name; on Windows only administrators may make symbolic links."""
+    for make in (os.symlink, os.link):
+        with suppress(OSError):
+            return make(path, link)
+    raise UserError(f"{path}: OpenCV cannot open a video of this name; rename it")
 
 
 @contextmanager

@@ -26,7 +26,10 @@ def _integer(value: Any) -> Any:
 def is_path(value: str) -> bool:
     """Whether the operating system can take a text for a path."""
     try:
-        return b"\0" not in os.fsencode(value) and value.count("/") < _MAX_FOLDERS
+        return (
+            b"\0" not in os.fsencode(value)
+            and sum(map(value.count, "/\\")) < _MAX_FOLDERS
+        )
     except UnicodeEncodeError:
         return False
 

@@ -90,5 +90,5 @@ if __name__ == "__main__":
     for is_run, words in itertools.groupby(sys.argv[2:], lambda word: word != "--"):
         if is_run:
             facts["runs"].append(trained(*words))
-    with open(sys.argv[1], "w") as file:
+    with open(sys.argv[1], "w", encoding="utf-8") as file:
         json.dump(facts, file)

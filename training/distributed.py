@@ -229,6 +229,7 @@ def join() -> OneProcess:
     if sys.excepthook is sys.__excepthook__:
         chainermn.global_except_hook.add_hook()  # the same for our bugs, with a traceback
     if processes.rank:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+        # Until the process ends.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     processes.share_cores()
     return processes

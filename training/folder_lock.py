@@ -14,10 +14,14 @@ from files.errors import UserError, printable
 
 try:
     import fcntl
-except ImportError:  # Windows: two runs in one folder are not noticed there
+except ImportError:  # Windows
     fcntl = None
+    import msvcrt
 
 _LOCK = ".lock"
+# Windows lets nobody else read what is locked. This byte lies beyond the process id, which a
+# second run shows; filelock and portalocker lock the first bytes.
+_LOCKED_BYTE = 1 << 30
 
 
 @contextmanager
@@ -74,6 +78,14 @@ def _is_at(path: str, file) -> bool:
         return False
 
 
+def _lock(file) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    file.seek(_LOCKED_BYTE)
+    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+
 def _take(lock, folder: str, path: str) -> None:
     content = lock.read(32).decode(errors="replace")
     if not re.fullmatch(r"\d*\s*", content):
@@ -81,20 +93,21 @@ def _take(lock, folder: str, path: str) -> None:
             f"output_path: {printable(path)} is not this program's; remove it, or choose "
             "another output_path"
         )
-    if fcntl is not None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"output_path: {printable(folder)} is in use by another run (process "
-                f"{content.strip() or 'unknown'}); wait for it to end, or choose another "
-                "output_path"
-            ) from None
-        except OSError as error:  # some network file systems know no locks
-            print(
-                f"note: {printable(folder)} cannot be locked ({error.strerror}); start one "
-                "run only"
-            )
+    try:
+        _lock(lock)
+    except (
+        BlockingIOError,
+        PermissionError,
+    ):  # the error of Linux and macOS | of Windows
+        raise UserError(
+            f"output_path: {printable(folder)} is in use by another run (process "
+            f"{content.strip() or 'unknown'}); wait for it to end, or choose another "
+            "output_path"
+        ) from None
+    except OSError as error:  # some network file systems know no locks
+        print(
+            f"note: {printable(folder)} cannot be locked ({error.strerror}); start one run only"
+        )
     try:
         lock.seek(0)
         lock.truncate()

@@ -62,6 +62,8 @@ def _write_to_nowhere() -> None:
 
 def _signals() -> list[int]:
     numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGBREAK"):  # Windows: Ctrl-Break
+        numbers.append(signal.SIGBREAK)
     # Under nohup SIGHUP is ignored, so that the run outlives its terminal: leave it so.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

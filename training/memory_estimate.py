@@ -1,7 +1,6 @@
 """Estimates the memory that a training takes, and refuses what cannot fit; preflight.py calls it."""
 
-import os
-import sys
+import psutil
 
 from files.errors import UserError
 
@@ -49,11 +48,8 @@ def refuse_too_much(
 
 
 def machine_memory() -> int:
-    """Bytes of memory of this machine; where they cannot be found out, more than anything takes."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows; an unknown name
-        return sys.maxsize
+    """Bytes of memory of this machine."""
+    return psutil.virtual_memory().total
 
 
 def _gib(number: int) -> str:

@@ -8,9 +8,11 @@ import os
 import re
 from contextlib import suppress
 
+import psutil
+
 from config import Config, dump_config, read_config
 from files.errors import UserError, printable
-from files.whole_file import TEMPORARY, sync_folder, write_text
+from files.whole_file import TEMPORARY, replace, sync_folder, write_text
 from training.result_settings import changeable, configured, differences
 
 _CONFIG = "config.yaml"
@@ -108,7 +110,14 @@ def _start_afresh(folder: str, earlier: str, overwrite: bool) -> None:
 
 def discard_earlier(folder: str) -> None:
     """Remove the results that take_over() moved aside, now that they are made again."""
-    _remove_results(os.path.join(folder, _EARLIER))
+    earlier = os.path.join(folder, _EARLIER)
+    try:
+        _remove_results(earlier)
+    except PermissionError as error:  # on Windows, another program has one open
+        print(
+            f"note: {printable(error.filename)} cannot be removed ({error.strerror}); it is not "
+            f"needed any more, nor is anything else in {printable(earlier)}"
+        )
 
 
 def _move_results(source: str, target: str) -> None:
@@ -118,7 +127,7 @@ def _move_results(source: str, target: str) -> None:
     for path in [*others, *snapshots]:
         moved = os.path.join(target, os.path.relpath(path, source))
         os.makedirs(os.path.dirname(moved), exist_ok=True)
-        os.replace(path, moved)
+        replace(path, moved)
         sync_folder(os.path.dirname(moved))
     _remove_empty_folders(source)
 
@@ -163,7 +172,10 @@ def _iteration(folder: str) -> int:
 
 
 def _lies_in(path: str, folder: str) -> bool:
-    return os.path.realpath(os.path.dirname(path) or ".") == os.path.realpath(folder)
+    # Not by the names: Windows and macOS do not tell Result from result.
+    parent = os.path.dirname(path) or "."
+    both_exist = os.path.isdir(parent) and os.path.isdir(folder)
+    return both_exist and os.path.samefile(parent, folder)
 
 
 def remove_leftovers(folder: str) -> None:
@@ -188,10 +200,7 @@ def remove_leftovers(folder: str) -> None:
 def _is_alive(pid: int) -> bool:
     if pid == os.getpid():  # of an earlier process that had our number: we just started
         return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+    with suppress(OverflowError):  # more digits than any process id
+        # Not os.kill(pid, 0), which on Windows sends Ctrl-C.
+        return psutil.pid_exists(pid)
+    return False

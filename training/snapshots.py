@@ -13,6 +13,7 @@ from chainer.training import extension
 from files.errors import BrokenFileError, UserError
 from files.npz_reader import read_npz
 from files.weights import compare_shapes, model_bytes, write_npz
+from files.whole_file import is_in_use
 from training.interruption import Interrupted
 from training.result_settings import (
     Settings,
@@ -108,7 +109,12 @@ class Snapshots(extension.Extension):
         # A snapshot of a later iteration is one that was broken, or that we went on before.
         older = [path for path in snapshots(folder) if _iteration(path) <= iteration]
         for path in set(snapshots(folder)) - set(older[:_KEPT]):
-            os.remove(path)
+            try:
+                os.remove(path)
+            except PermissionError as error:
+                if not is_in_use(error):
+                    raise
+                # Another program has it open, on Windows: the next snapshot removes it.
 
 
 def _path(folder: str, iteration: int) -> str:

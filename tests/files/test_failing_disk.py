@@ -143,7 +143,7 @@ def test_old_file_stays_when_the_new_one_cannot_be_written(tmp_path):
         pytest.raises(UserError, match="cannot write"),
         whole_file.whole_file(str(path)) as temporary,
     ):
-        with open(temporary, "w") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             file.write("ne")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "old"

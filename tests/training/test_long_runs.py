@@ -85,7 +85,7 @@ def record_growth() -> None:
         if hasattr(libc, "malloc_trim"):
             libc.malloc_trim(0)
         files = len(os.listdir("/proc/self/fd"))
-        with open("/proc/self/statm") as file:
+        with open("/proc/self/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
         print(f"memory {pages * os.sysconf('SC_PAGESIZE') >> 10} KiB, {files} files")
 

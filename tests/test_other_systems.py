@@ -1,0 +1,76 @@
+"""Paths, lock and names as on Windows: with ntpath, two drives, and a stand-in for msvcrt."""
+
+import ntpath
+import os
+import signal
+import types
+
+import pytest
+
+from dataset import image_reader
+from evaluation.input_files import distinct
+from files import paths
+from files.errors import UserError
+from training import folder_lock, interruption, output_folder
+
+
+@pytest.fixture
+def windows_paths(monkeypatch):
+    fake = types.SimpleNamespace(
+        path=ntpath, sep="\\", pardir="..", PathLike=os.PathLike
+    )
+    monkeypatch.setattr(paths, "os", fake)
+    monkeypatch.setattr(image_reader, "os", fake)
+
+
+def test_stored_path_on_another_drive_is_absolute(windows_paths):
+    assert paths.relative("D:\\data\\images", "C:\\result") == "D:/data/images"
+    assert paths.relative("C:\\data\\images", "C:\\result") == "../data/images"
+
+
+@pytest.mark.parametrize("name", ["C:a.png", "D:\\a.png", "\\a.png", "/a.png", "..\\a"])
+def test_name_in_a_list_that_leaves_the_folder_on_windows(windows_paths, name):
+    assert "leaves the image folder" in image_reader._problem_of_name(name)
+    assert image_reader._problem_of_name("a\\b.png") is None
+
+
+def test_backslash_in_a_name_that_does_not_exist_is_explained():
+    with pytest.raises(UserError, match=r"write / between folders, not \\"):
+        image_reader.refuse_missing("images/a\\b.png")
+
+
+def test_accented_letter_is_one_name_however_it_is_spelt():
+    assert distinct(["\u00e9", "e\u0301"]) == ["\u00e9", "e\u0301-2"]
+
+
+def test_lock_without_fcntl_leaves_the_process_id_readable(tmp_path, monkeypatch):
+    locked = set()
+
+    def locking(number, mode, length):
+        place = os.fstat(number).st_ino, os.lseek(number, 0, os.SEEK_CUR)
+        if place in locked:
+            raise PermissionError(13, "Permission denied")
+        locked.add(place)
+
+    fake = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
+    monkeypatch.setattr(folder_lock, "fcntl", None)
+    monkeypatch.setattr(folder_lock, "msvcrt", fake, raising=False)
+    message = rf"in use by another run \(process {os.getpid()}\)"
+    with (
+        folder_lock.locked(str(tmp_path)),
+        pytest.raises(UserError, match=message),
+        folder_lock.locked(str(tmp_path)),
+    ):
+        pass
+    assert [place for _, place in locked] == [1 << 30]
+
+
+def test_no_signal_is_sent_to_find_out_whether_a_process_lives(monkeypatch):
+    monkeypatch.setattr(output_folder.psutil, "pid_exists", lambda pid: pid == 7)
+    monkeypatch.setattr(os, "kill", lambda *args: pytest.fail("a signal"))
+    assert output_folder._is_alive(7) and not output_folder._is_alive(8)
+
+
+def test_ctrl_break_asks_a_run_to_end(monkeypatch):
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    assert signal.SIGUSR1 in interruption._signals()

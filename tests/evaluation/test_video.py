@@ -138,3 +138,17 @@ def test_a_size_that_cannot_be_encoded_names_the_target(tmp_path, monkeypatch):
         UserError, match=r"cannot write .*/a\.mp4: OpenCV cannot encode"
     ):
         draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+
+
+def test_where_symbolic_links_are_refused_a_hard_link_serves(tmp_path, monkeypatch):
+    """On Windows only administrators may make symbolic links."""
+    write_video(tmp_path / "50%.avi", 2)
+
+    def refuse(*paths):
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(video.os, "symlink", refuse)
+        patch.setattr(video.tempfile, "tempdir", str(tmp_path))
+        assert draw(tmp_path / "50%.avi", tmp_path / "50%_overlay.mp4").frames == 2
+    assert frames_of(tmp_path / "50%_overlay.mp4") == 2

@@ -34,6 +34,7 @@ def run(path, shell_redirection: str, **environment) -> subprocess.CompletedProc
     ("environment", "line"),
     [
         ({"PYTHONIOENCODING": "cp1252"}, b"?? ?"),
+        ({"PYTHONIOENCODING": "cp932"}, "道路 ?".encode("cp932")),
         ({"PYTHONIOENCODING": "utf-8"}, "道路 ?".encode()),
         ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, b"?? ?"),
     ],

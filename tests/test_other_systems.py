@@ -1,5 +1,6 @@
 """Paths, lock and names as on Windows: with ntpath, two drives, and a stand-in for msvcrt."""
 
+import argparse
 import ntpath
 import os
 import signal
@@ -7,6 +8,7 @@ import types
 
 import pytest
 
+import config
 from dataset import image_reader
 from evaluation.input_files import distinct
 from files import paths
@@ -74,3 +76,11 @@ def test_no_signal_is_sent_to_find_out_whether_a_process_lives(monkeypatch):
 def test_ctrl_break_asks_a_run_to_end(monkeypatch):
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     assert signal.SIGUSR1 in interruption._signals()
+
+
+def test_suggested_commands_are_quoted_as_windows_shells_read_them(monkeypatch):
+    arguments = argparse.Namespace(config="my data.yaml", set=[])
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setattr(config, "os", types.SimpleNamespace(name="nt", environ={}))
+    words = config.command("train.py", arguments, "--resume")
+    assert words == 'python train.py --config "my data.yaml" --resume'

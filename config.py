@@ -31,7 +31,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from dataset.demo_data import ensure_configured_demo_data
-from dataset.label_table import LabelTable, read_label_table
+from dataset.file_finder import find_image, find_label, label_beside
+from dataset.label_reader import palette_table
+from dataset.label_table import (
+    LabelTable,
+    ignoring,
+    read_label_table,
+    with_label_rules,
+)
+from dataset.list_reader import read_list
 from files.errors import UserError, printable
 from files.paths import relative
 from files.validation import validated
@@ -93,9 +101,12 @@ class Config(_Section):
     train_image_pointer: _FilePath
     val_image_pointer: _FilePath
     test_image_pointer: Annotated[_FilePath, Mark.FREE]
-    label_path: _FilePath
+    label_path: Annotated[_FilePath | None, Mark.PATH] = None
     ignore_labels: list[StrictStr] = []
-    # Free because it must agree with the table in label_path.
+    ignore_index: Annotated[StrictInt, Field(ge=-1, le=(1 << 16) - 1)] = 255
+    label_values: Literal["class_numbers", "grey_levels"] = "class_numbers"
+    background_label: StrictStr | None = None
+    # Free because it must agree with the table of classes, which is compared.
     n_class: Annotated[_Positive | None, Mark.FREE] = None
     in_ch: one_of(1, 3) = 3
     image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
@@ -227,19 +238,38 @@ def set_global_config(config: Config) -> None:
     """Fill ``chainer.global_config`` as the chapter's settings.py does.
 
     Raises:
-        UserError: the label table is missing or wrong, or n_class disagrees with it.
+        UserError: the label table is missing or wrong, or another key disagrees with it.
     """
-    table = read_label_table(config.label_path, config.ignore_labels)
-    if config.n_class not in (None, len(table)):
-        raise UserError(
-            f"n_class: {config.n_class} disagrees with {printable(config.label_path)}, which "
-            f"has {len(table)} classes; remove the key or correct it"
-        )
+    table = _label_table(config)
     settings = chainer.global_config
     settings.user_multiple = config.user_multiple
     settings.user_train_args = _args(config, table, "train_image_pointer", train=True)
     settings.user_val_args = _args(config, table, "val_image_pointer", train=False)
     settings.user_test_args = _args(config, table, "test_image_pointer", train=False)
+
+
+def _label_table(config: Config) -> LabelTable:
+    """The classes: those in label_path, or of the palette of the first label to train on."""
+    if config.label_path is None:
+        path = _first_label(config)
+        table = ignoring(palette_table(path, config.n_class), config.ignore_labels)
+    else:
+        table = read_label_table(config.label_path, config.ignore_labels)
+    if config.n_class not in (None, len(table)):
+        raise UserError(
+            f"n_class: {config.n_class} disagrees with {printable(config.label_path)}, which "
+            f"has {len(table)} classes; remove the key or correct it"
+        )
+    return with_label_rules(
+        table, config.ignore_index, config.label_values, config.background_label
+    )
+
+
+def _first_label(config: Config) -> str:
+    images, labels = read_list(config.train_image_pointer, "train_image_pointer")
+    if labels and labels[0] is not None:
+        return find_label(config.image_dir_path, labels[0])
+    return label_beside(find_image(config.image_dir_path, images[0]))
 
 
 def _args(
@@ -270,6 +300,6 @@ def _args(
 def dump_config(config: Config, folder: str | os.PathLike) -> str:
     """The configuration as used, as YAML text to be stored in a folder; paths relative to it."""
     values = config.model_dump(exclude_none=True)
-    for key in marked(Mark.PATH):
+    for key in marked(Mark.PATH) & set(values):
         values[key] = relative(values[key], folder)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -5,6 +5,7 @@ if __name__ == "__main__":
 
 import argparse
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ import chainer
 import numpy as np
 
 from config import add_config_arguments, load_config
-from dataset.image_reader import UnknownColors, as_channels
+from dataset.image_reader import as_channels
+from dataset.label_reader import UnknownColors
 from dataset.label_table import LabelTable
 from evaluation import panels
 from files.errors import UserError, printable_lines, run_program
@@ -24,6 +26,7 @@ from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import (
     ListSummary,
+    black_and_white,
     listing,
     survey,
     unused_classes,
@@ -105,7 +108,7 @@ def survey_all(what: str, dataset: DatasetPreProcessor) -> ListSummary:
 
 def problems_of(summary: ListSummary) -> list[str]:
     """A sentence for each file that cannot be used, and one for the list as a whole."""
-    sentences = [str(problem) for problem in summary.problems.values()]
+    sentences = alike(summary)
     colors = Counter()
     for problem in summary.problems.values():
         if isinstance(problem, UnknownColors):
@@ -116,6 +119,7 @@ def problems_of(summary: ListSummary) -> list[str]:
             for (red, green, blue), pixels in colors.most_common()
         ]
         sentences.append(f"{summary.what} list: colours of no class: {listing(most)}")
+    sentences += filter(None, [black_and_white(summary)])
     sizes = {
         i: summary.dataset.size_in_batch(i, size) for i, size in summary.sizes.items()
     }
@@ -125,6 +129,29 @@ def problems_of(summary: ListSummary) -> list[str]:
         except UserError as error:
             sentences.append(str(error))
     return sentences
+
+
+def alike(summary: ListSummary) -> list[str]:
+    """The problems with single files; the same one with many files is one sentence."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for index, problem in sorted(summary.problems.items()):
+        sentence, name = str(problem), summary.dataset.names[index]
+        file, _, complaint = sentence.partition(": ")
+        # What remains without the names of the files and the numbers.
+        stem = os.path.splitext(os.path.basename(name))[0]
+        kind = re.sub(r"\d+", "0", complaint.replace(stem, ""))
+        groups.setdefault(kind, []).append((sentence, os.path.basename(file)))
+    return [
+        group[0][0] + _also([file for _, file in group]) for group in groups.values()
+    ]
+
+
+def _also(files: list[str]) -> str:
+    """What to add to the sentence on the first file, where there are more."""
+    if len(files) == 1:
+        return ""
+    more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
+    return f" (the same in {len(files):,} files: {', '.join(files[:3])}{more})"
 
 
 def class_table(summaries: list[ListSummary]) -> str:

@@ -14,7 +14,9 @@ import chainer
 import numpy as np
 
 from config import add_config_arguments, load_config
-from dataset.image_reader import as_channels, read_any_image, read_pointer_file
+from dataset.file_finder import find_image
+from dataset.image_reader import as_channels, read_any_image
+from dataset.list_reader import read_list
 from evaluation.report import file_digest
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import add_model_argument, restore_model
@@ -113,8 +115,8 @@ def write_model(arguments, args: SimpleNamespace, model: FCN, digest: str) -> No
 
 def read_photo(args: SimpleNamespace) -> tuple[str, np.ndarray]:
     """The first test image, to compare engines on: its path, uint8 (H, W, in_ch)."""
-    name = read_pointer_file(args.image_pointer_path, args.image_pointer_key)[0]
-    path = os.path.join(args.image_dir_path, name)
+    name = read_list(args.image_pointer_path, args.image_pointer_key).images[0]
+    path = find_image(args.image_dir_path, name)
     return path, as_channels(read_any_image(path), args.in_ch)
 
 

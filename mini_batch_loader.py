@@ -5,7 +5,6 @@ one of Chainer's iterators. All random numbers depend on the seed, the epoch, an
 position in the epoch alone, so neither threads nor the choice of iterator change a result.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
@@ -17,8 +16,10 @@ import numpy as np
 from dataset import augmentation
 from dataset.batches import stack_examples
 from dataset.epoch_order import Draw, EpochOrder, random_generator
-from dataset.image_reader import read_pair, read_pointer_file
+from dataset.file_finder import find_image, find_label, label_beside
+from dataset.list_reader import read_list
 from dataset.pair_cache import PairCache
+from dataset.pair_reader import read_pair
 from files.errors import UserError
 from image_normalizer import make_normalizer
 
@@ -34,6 +35,9 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     Attributes:
         names (list of str): file names of the images, as in the list.
+        lines (list of str): what the list says, one line an image: its name, and behind a tab
+            that of its label, where there is one.
+        scaled_bits (dict): {index: how many bits became 8} of the images of 16 bits read so far.
 
     Raises:
         UserError: the list is missing or empty, or a name in it leaves the image folder.
@@ -41,7 +45,10 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     def __init__(self, args: SimpleNamespace):
         self.args = args
-        self.names = read_pointer_file(args.image_pointer_path, args.image_pointer_key)
+        self.names, self._labels = read_list(
+            args.image_pointer_path, args.image_pointer_key
+        )
+        self.scaled_bits: dict[int, int] = {}
         self._multiple = chainer.global_config.user_multiple
         self._order = EpochOrder(
             len(self.names), args.training_params.batch_size, args.seed
@@ -114,7 +121,15 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         Raises:
             UserError: as get_example().
         """
-        return read_pair(self.path(index), self.args.in_ch, self.args.label_table)
+        pair = read_pair(
+            self.path(index),
+            self.label_path(index),
+            self.args.in_ch,
+            self.args.label_table,
+        )
+        if pair.scaled_bits:
+            self.scaled_bits[index] = pair.scaled_bits
+        return pair.image, pair.label
 
     def plain_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and label scaled and cropped at the centre, neither augmented nor normalised.
@@ -144,8 +159,26 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         return size[0] - size[0] % self._multiple, size[1] - size[1] % self._multiple
 
     def path(self, index: int) -> str:
-        """Path of an image file."""
-        return os.path.join(self.args.image_dir_path, self.names[index])
+        """Path of an image file, which need not exist."""
+        return find_image(self.args.image_dir_path, self.names[index])
+
+    def label_path(self, index: int) -> str:
+        """Path of an image's label: the one that the list names, or the one beside the image.
+
+        Raises:
+            UserError: there is none.
+        """
+        name = self._labels[index] if self._labels else None
+        if name is None:
+            return label_beside(self.path(index))
+        return find_label(self.args.image_dir_path, name)
+
+    @property
+    def lines(self) -> list[str]:
+        if not self._labels:
+            return self.names
+        pairs = zip(self.names, self._labels, strict=True)
+        return [name if label is None else f"{name}\t{label}" for name, label in pairs]
 
     def _vary(self, image: np.ndarray, label: np.ndarray, draw: Draw):
         """Scale by the batch's factor, crop at random, and augment."""

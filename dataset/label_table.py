@@ -1,8 +1,8 @@
-"""The table of classes: which colour of a label picture is which class, and back."""
+"""The table of classes: which colour or number of a label is which class, and back."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,7 @@ _MAX_TABLE_BYTES = 1 << 20
 _MAX_CLASSES = 1024
 # Colours of no class that are told apart; a smoothed or noisy label has millions.
 _MAX_UNKNOWN = 1000
+_STRIPES = np.uint8(235), np.uint8(150)  # grey levels that hatch what is unlabelled
 _PART = 1 << 20  # pixels that are looked up at once, at about 20 bytes each
 # Three numbers and a name, with a comma or white space between them.
 _GAP = r"(?:\s*,\s*|\s+)"
@@ -36,12 +37,18 @@ class LabelTable:
         names (tuple of str): (n_class,).
         colors (ndarray): uint8 (n_class, 3), RGB.
         ignored (frozenset of int): classes that count as -1: not trained on, not scored.
+        ignore_index (int): number in a label that counts as -1, too.
+        label_values (str): "class_numbers" or "grey_levels": what a label of one channel holds.
+        background (int): class of the pixels that no shape of a LabelMe file covers, or -1.
     """
 
     path: str
     names: tuple[str, ...]
     colors: np.ndarray = field(repr=False)
     ignored: frozenset[int] = frozenset()
+    ignore_index: int = 255
+    label_values: str = "class_numbers"
+    background: int = -1
 
     def __len__(self) -> int:
         return len(self.names)
@@ -83,12 +90,15 @@ class LabelTable:
         return found, dict(zip(rgb, pixels[most].tolist(), strict=True))
 
     def colors_of_classes(self, classes: np.ndarray) -> np.ndarray:
-        """Picture of class numbers: int (H, W) in [-1, n_class) -> uint8 (H, W, 3) RGB; -1 black."""
-        colors = np.concatenate([self.colors, np.zeros((1, 3), np.uint8)])
+        """Picture of class numbers: int (H, W) in [-1, n_class) -> uint8 (H, W, 3) RGB.
+
+        What is unlabelled (-1) is hatched: any single colour may be that of a class.
+        """
         picture = np.empty((*classes.shape, 3), np.uint8)
         # Line by line: NumPy makes 8 bytes of each index, more than a huge photo itself takes.
         for line, numbers in zip(picture, classes, strict=True):
-            np.take(colors, numbers, axis=0, out=line, mode="wrap")
+            np.take(self.colors, numbers, axis=0, out=line, mode="wrap")
+        hatch(picture, classes < 0)
         return picture
 
     def hide_ignored(self, classes: np.ndarray) -> np.ndarray:
@@ -97,6 +107,17 @@ class LabelTable:
         for number in self.ignored:
             kept[number + 1] = -1
         return kept[classes + 1]
+
+
+def hatch(picture: np.ndarray, where: np.ndarray) -> None:
+    """Draw grey diagonal stripes over a part of a picture: uint8 (H, W, 3); bool (H, W)."""
+    # About 30 stripes in a picture of any size: it may be shown smaller.
+    stripe = max(2, max(where.shape) // 60)
+    for row, (line, hatched) in enumerate(zip(picture, where, strict=True)):
+        columns = np.flatnonzero(hatched)
+        if columns.size:
+            light = (row + columns) // stripe % 2 == 0
+            line[columns] = np.where(light, *_STRIPES)[:, None]
 
 
 def _color_code(rgb: np.ndarray) -> np.ndarray:
@@ -132,18 +153,59 @@ def read_label_table(path: str | Path, ignore_labels: list[str] = ()) -> LabelTa
     names = tuple(name for _, _, name in rows)
     colors = np.array([color for _, color, _ in rows], np.uint8)
     _refuse_repeats(path, rows)
-    unknown = [name for name in ignore_labels if name not in names]
+    return ignoring(LabelTable(str(path), names, colors), ignore_labels)
+
+
+def ignoring(table: LabelTable, ignore_labels: list[str]) -> LabelTable:
+    """A table in which the classes of these names do not count.
+
+    Raises:
+        UserError: a name is no class, or no class is left.
+    """
+    unknown = [name for name in ignore_labels if name not in table.names]
     if unknown:
         raise UserError(
-            f"ignore_labels: {unknown[0]!r} is no class of {path}; "
-            f"its classes are {', '.join(names)}"
+            f"ignore_labels: {unknown[0]!r} is no class of {table.path}; "
+            f"its classes are {', '.join(table.names)}"
         )
-    ignored = frozenset(names.index(name) for name in ignore_labels)
-    if len(ignored) == len(names):
+    ignored = frozenset(table.names.index(name) for name in ignore_labels)
+    if len(ignored) == len(table):
         raise UserError(
-            f"ignore_labels: every class of {path} is ignored; nothing is left to learn"
+            f"ignore_labels: every class of {table.path} is ignored; nothing is left to learn"
         )
-    return LabelTable(str(path), names, colors, ignored)
+    return replace(table, ignored=ignored)
+
+
+def with_label_rules(
+    table: LabelTable,
+    ignore_index: int,
+    label_values: str,
+    background_label: str | None,
+) -> LabelTable:
+    """A table with the keys of the configuration that say how labels are meant.
+
+    Raises:
+        UserError: ignore_index is a class, or background_label is none.
+    """
+    if 0 <= ignore_index < len(table):
+        name = table.names[ignore_index]
+        raise UserError(
+            f"ignore_index: {ignore_index} is the class {name!r} of {table.path}; if that class "
+            f"does not count, write ignore_labels: [{name}]; in any case, set ignore_index to a "
+            "number that is no class, or to -1"
+        )
+    if background_label is not None and background_label not in table.names:
+        raise UserError(
+            f"background_label: {background_label!r} is no class of {table.path}; "
+            f"its classes are {', '.join(table.names)}"
+        )
+    background = table.names.index(background_label) if background_label else -1
+    return replace(
+        table,
+        ignore_index=ignore_index,
+        label_values=label_values,
+        background=background,
+    )
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:

@@ -16,6 +16,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
+from dataset.label_table import hatch
 from files.png_writer import write_png
 
 _BLACK = (24, 24, 24)
@@ -63,7 +64,7 @@ class Canvas:
         """Colours and names in columns, as high as legend_height() says.
 
         Args:
-            entries (list of tuple): name, (r, g, b).
+            entries (list of tuple): name, (r, g, b), or None for a hatched field.
         """
         rows, column = _legend_grid(entries, width, self._zoom)
         line, swatch = round(_LEGEND_LINE * self._zoom), round(_SWATCH * self._zoom)
@@ -71,11 +72,13 @@ class Canvas:
         for number, (name, color) in enumerate(entries):
             x = left + number // rows * column
             y = top + number % rows * line + (line - swatch) // 2
-            self._draw.rectangle(
-                (x, y, x + swatch - 1, y + swatch - 1),
-                fill=tuple(map(int, color)),
-                outline=_EDGE,
+            field = np.full(
+                (swatch, swatch, 3), 0 if color is None else color, np.uint8
             )
+            if color is None:
+                hatch(field, np.ones((swatch, swatch), bool))
+            self.picture(x, y, field)
+            self._draw.rectangle((x, y, x + swatch - 1, y + swatch - 1), outline=_EDGE)
             space = column - swatch - 2 * gap
             self.text(x + swatch + gap, y - 1, space, name, _LEGEND_SIZE)
 

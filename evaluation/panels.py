@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataset.image_reader import as_channels
-from dataset.label_table import LabelTable
+from dataset.label_table import LabelTable, hatch
 from evaluation import drawing
 from files.opencv import cv2
 
@@ -20,7 +20,6 @@ _LINE = 24  # height of a line of text
 _READABLE_WIDTH = 1200  # of a sheet, at which text has its usual size
 
 _WRONG = (214, 39, 40)
-_UNLABELLED = (0, 0, 0)  # as LabelTable.colors_of_classes() has it
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,12 @@ def comparison_row(
 def mistakes(
     photo: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 ) -> np.ndarray:
-    """A pale grey photo; wrong pixels are red, unlabelled ones black: uint8 (H, W, 3)."""
+    """A pale grey photo; wrong pixels are red, unlabelled ones hatched: uint8 (H, W, 3)."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     picture = as_channels(np.atleast_3d(150 + (grey * np.float32(105 / 255))), 3)
     picture = picture.astype(np.uint8)
     picture[(truth != prediction) & (truth >= 0)] = _WRONG
-    picture[truth < 0] = _UNLABELLED
+    hatch(picture, truth < 0)
     return picture
 
 
@@ -147,7 +146,7 @@ def draw_legend(path: str, classes: set[int], table: LabelTable) -> None:
 
 def _legend_entries(classes: set[int], table: LabelTable):
     entries = [(table.names[c], tuple(table.colors[c])) for c in sorted(classes - {-1})]
-    return entries + ([("unlabelled", (0, 0, 0))] if -1 in classes else [])
+    return entries + ([("unlabelled", None)] if -1 in classes else [])
 
 
 def _to_panel(picture: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Reads untrusted .npz files: no pickle, bounded size, checked against their checksum.
 
-files.weights reads weights with it, training.snapshots snapshots, dataset.image_reader the
+files.weights reads weights with it, training.snapshots snapshots, dataset.label_reader the
 book's labels. np.load would read as much as the file claims to hold.
 """
 

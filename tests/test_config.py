@@ -88,7 +88,7 @@ def test_stored_configuration_loads_to_the_same_settings(small_data):
 
 def test_every_key_stands_in_config_yaml_with_a_comment():
     text = (ROOT / "config.yaml").read_text()
-    assert set(flatten(yaml.safe_load(text))) | {"n_class"} == {
+    assert set(flatten(yaml.safe_load(text))) | {"n_class", "background_label"} == {
         key
         for key in config.KEYS
         if key not in ("training_params", "augmentation_params")
@@ -106,6 +106,9 @@ CAMSEQ01 = {
     "label_path": str(ROOT / "data/CamSeq01/label_colors.txt"),
     "output_path": str(ROOT / "result/camseq01"),
     "ignore_labels": [],
+    "ignore_index": 255,
+    "label_values": "class_numbers",
+    "background_label": None,
     "n_class": None,
     "in_ch": 3,
     "image_scale": 0.25,
@@ -241,7 +244,9 @@ class TestErrors:
     def test_missing_key(self, small_data):
         path = small_data.write_config()
         path.write_text(path.read_text().replace("label_path: label_color\n", ""))
-        with pytest.raises(UserError, match="the key label_path is missing"):
+        with pytest.raises(
+            UserError, match="label_path: the key is missing; only labels that"
+        ):
             load_config(path)
 
     @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import types
 import pytest
 
 import config
-from dataset import image_reader
+from dataset import list_reader
+from dataset.file_finder import refuse_missing
 from evaluation.input_files import distinct
 from files import paths
 from files.errors import UserError
@@ -22,7 +23,7 @@ def windows_paths(monkeypatch):
         path=ntpath, sep="\\", pardir="..", PathLike=os.PathLike
     )
     monkeypatch.setattr(paths, "os", fake)
-    monkeypatch.setattr(image_reader, "os", fake)
+    monkeypatch.setattr(list_reader, "os", fake)
 
 
 def test_stored_path_on_another_drive_is_absolute(windows_paths):
@@ -32,13 +33,15 @@ def test_stored_path_on_another_drive_is_absolute(windows_paths):
 
 @pytest.mark.parametrize("name", ["C:a.png", "D:\\a.png", "\\a.png", "/a.png", "..\\a"])
 def test_name_in_a_list_that_leaves_the_folder_on_windows(windows_paths, name):
-    assert "leaves the image folder" in image_reader._problem_of_name(name)
-    assert image_reader._problem_of_name("a\\b.png") is None
+    assert "leaves the image folder" in list_reader._problem_of_name(name)
+    assert list_reader._problem_of_name("a\\b.png") is None
 
 
-def test_backslash_in_a_name_that_does_not_exist_is_explained():
+def test_backslash_in_a_name_of_a_list_is_explained(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.png").touch()
     with pytest.raises(UserError, match=r"write / between folders, not \\"):
-        image_reader.refuse_missing("images/a\\b.png")
+        refuse_missing(f"{tmp_path}/a\\b.png")
 
 
 def test_accented_letter_is_one_name_however_it_is_spelt():

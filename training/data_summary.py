@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dataset.label_reader import holds_only_0_and_255
 from files.errors import UserError
 from mini_batch_loader import DatasetPreProcessor
 
@@ -114,9 +115,30 @@ def warnings_about(summaries: list[ListSummary]) -> list[str]:
     return [
         *_classes_never_trained(summaries),
         *_one_class_everywhere(summaries),
+        *_unfilled_bits(summaries),
         *_unusual_sizes(summaries),
         *_files_in_two_places(summaries),
     ]
+
+
+def black_and_white(summary: ListSummary) -> str | None:
+    """A sentence where the labels of a list hold nothing but 0 and 255, as masks do.
+
+    As class numbers, 255 would not count, and everything would be class 0.
+    """
+    table = summary.dataset.args.label_table
+    is_possible = table.ignore_index == 255 and not summary.pixels[1:-1].any()
+    if not (is_possible and summary.pixels[-1] and summary.sizes):
+        return None
+    path = summary.dataset.label_path(next(iter(summary.sizes)))
+    if not holds_only_0_and_255(path):
+        return None
+    return (
+        f"{path} and the other labels of the {summary.what} list hold only 0 and 255, and "
+        "255 does not count (ignore_index). If they are background and foreground, write "
+        "label_values: grey_levels, and give label_path the rows 0,0,0,background and "
+        "255,255,255,foreground"
+    )
 
 
 def unused_classes(summaries: list[ListSummary]) -> list[str]:
@@ -155,6 +177,25 @@ def _one_class_everywhere(summaries: list[ListSummary]) -> Iterator[str]:
                 f"{share:.1%} of the pixels of the {summary.what} list are {name}: a model that "
                 "says so everywhere looks good; watch the mean IoU, not the accuracy"
             )
+
+
+def _unfilled_bits(summaries: list[ListSummary]) -> Iterator[str]:
+    bits = {
+        summary.dataset.names[index]: bits
+        for summary in summaries
+        for index, bits in sorted(summary.dataset.scaled_bits.items())
+    }
+    for used in sorted(set(bits.values()) - {16}):
+        files = [name for name, number in bits.items() if number == used]
+        yield (
+            f"images of 16 bits whose values fill only {used}, up to {(1 << used) - 1:,}, which "
+            f"becomes white: {listing(files)}"
+        )
+    if len(set(bits.values())) > 1:
+        yield (
+            "the images of 16 bits fill different numbers of bits, and each is scaled by its "
+            "own: their brightness cannot be compared, unless normalizer is GCN or LCN"
+        )
 
 
 def _unusual_sizes(summaries: list[ListSummary]) -> Iterator[str]:

@@ -7,11 +7,17 @@ import chainer_compat
 import chainer
 import numpy as np
 
-from dataset.image_reader import label_path, refuse_missing
+from dataset.file_finder import refuse_missing
 from files.errors import UserError
 from files.text_table import percent
 from mini_batch_loader import DatasetPreProcessor
-from training.data_summary import ListSummary, spread_out, survey, warnings_about
+from training.data_summary import (
+    ListSummary,
+    black_and_white,
+    spread_out,
+    survey,
+    warnings_about,
+)
 from training.memory_estimate import refuse_too_much
 
 # Pairs of a list that are read before training: this many, spread over it, or what can be read
@@ -63,10 +69,13 @@ def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
         dataset.refuse_too_small_scales(index, size)
     sizes = {i: dataset.size_after_crop(size) for i, size in summary.sizes.items()}
     refuse_mixed_sizes(dataset, sizes)
+    problem = black_and_white(summary)
+    if problem:
+        raise UserError(problem)
     if summary.is_complete and not summary.pixels[:-1].any():
         raise UserError(
             f"{dataset.args.image_pointer_path}: no pixel of its images has a label (all "
-            "are in ignore_labels or -1); there is nothing to learn or to measure"
+            "are in ignore_labels, or have ignore_index or -1); there is nothing to learn or to measure"
         )
     return summary
 
@@ -84,9 +93,8 @@ def _refuse_too_large_batch(summary: ListSummary) -> None:
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
     """Raise a UserError for the first image or label of a list that does not exist."""
     for index in range(len(dataset)):
-        path = dataset.path(index)
-        refuse_missing(path)
-        label_path(path)
+        refuse_missing(dataset.path(index))
+        dataset.label_path(index)
 
 
 def refuse_mixed_sizes(

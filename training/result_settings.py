@@ -25,7 +25,7 @@ def configured(config: Config) -> Settings:
 
 
 def result_settings(
-    config: Config, train_names: list[str], val_names: list[str], table: LabelTable
+    config: Config, train_lines: list[str], val_lines: list[str], table: LabelTable
 ) -> Settings:
     """configured(), and checksums of what the lists and the table of classes hold.
 
@@ -34,8 +34,8 @@ def result_settings(
     classes = [table.colors.tolist(), sorted(map(int, table.ignored))]
     return {
         **configured(config),
-        "the names in train_image_pointer": _checksum(train_names),
-        "the names in val_image_pointer": _checksum(val_names),
+        "the names in train_image_pointer": _checksum(train_lines),
+        "the names in val_image_pointer": _checksum(val_lines),
         "the colours in label_path": _checksum(classes),
     }
 

@@ -50,7 +50,7 @@ class Session:
 
     def __post_init__(self, train: DatasetPreProcessor, val: DatasetPreProcessor):
         table = train.args.label_table
-        self.settings = result_settings(self.config, train.names, val.names, table)
+        self.settings = result_settings(self.config, train.lines, val.lines, table)
 
     def run(
         self, trainer: chainer.training.Trainer, class_weights: ClassWeights | None

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset.image_reader import read_image, read_label
+from dataset.image_reader import read_image
+from dataset.label_reader import read_label
 from dataset.label_table import read_label_table
 
 CAMSEQ01 = Path(__file__).parent.parent.parent.parent / "shared" / "camseq01"

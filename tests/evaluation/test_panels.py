@@ -23,14 +23,38 @@ def pixels_of(picture: np.ndarray, color) -> int:
     return int((picture == np.array(color)).all(axis=2).sum())
 
 
-def test_wrong_pixels_are_red_and_unlabelled_ones_black():
+def test_wrong_pixels_are_red():
     truth = np.array([[0, 1, -1]])
     prediction = np.array([[0, 0, 2]])
     photo = np.array([[[0, 0, 0], [255, 255, 255], [255, 255, 255]]], np.uint8)
-    right, wrong, unlabelled = panels.mistakes(photo, truth, prediction)[0]
+    right, wrong, _ = panels.mistakes(photo, truth, prediction)[0]
     assert right.tolist() == [150, 150, 150]
     assert tuple(wrong) == RED
-    assert unlabelled.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("side", [40, 400])
+def test_what_is_unlabelled_is_hatched_and_nothing_else(side):
+    truth = np.zeros((side, side), int)
+    truth[:, side // 2 :] = -1
+    photo = np.full((side, side, 3), 50, np.uint8)
+    for picture in (
+        TABLE.colors_of_classes(truth),
+        panels.mistakes(photo, truth, np.zeros_like(truth)),
+    ):
+        left, right = np.split(picture, 2, axis=1)
+        assert len(np.unique(left.reshape(-1, 3), axis=0)) == 1
+        shares = [
+            pixels_of(right, (level,) * 3) / (side * side / 2) for level in (150, 235)
+        ]
+        assert shares == pytest.approx([0.5, 0.5], abs=0.06)
+
+
+def test_hatched_field_in_the_legend_stands_for_unlabelled(tmp_path):
+    panels.draw_legend(str(tmp_path / "l.png"), {-1, 0}, TABLE)
+    legend = read_rgb(tmp_path / "l.png")
+    assert pixels_of(legend, (235, 235, 235)) >= 40
+    panels.draw_legend(str(tmp_path / "l.png"), {0}, TABLE)
+    assert pixels_of(read_rgb(tmp_path / "l.png"), (235, 235, 235)) < 10
 
 
 def test_overlay_is_half_photo_half_colours():

@@ -21,8 +21,10 @@ from test_hostile_files import small_model
 from tiny_run import TinyRun
 
 import config
-from dataset.image_reader import read_image, read_label, read_pointer_file
+from dataset.image_reader import read_image
+from dataset.label_reader import read_label
 from dataset.label_table import LabelTable, read_label_table
+from dataset.list_reader import read_list
 from files.errors import UserError
 from files.opencv import cv2
 from files.weights import load_model, save_npz
@@ -76,7 +78,7 @@ CAMSEQ_TABLE = (
 READERS = {
     "config": (config.load_config, ".yaml", lambda: [GOOD_CONFIG]),
     "label table": (read_label_table, "", lambda: [BOOK_TABLE, CAMSEQ_TABLE]),
-    "pointer file": (read_pointer_file, "", lambda: [b"a.png\nb/c.png\n\n../x\n", b"\xef\xbb\xbfa"]),
+    "pointer file": (read_list, "", lambda: [b"a.png\nb/c.png\n\n../x\n", b"\xef\xbb\xbfa"]),
     "image": (
         lambda path: read_image(path, 3),
         ".png",

@@ -18,8 +18,11 @@ import pytest
 from tiny_run import peak_memory
 
 from config import load_config
-from dataset.image_reader import read_label, read_pair, read_picture, read_pointer_file
+from dataset.image_reader import read_picture
+from dataset.label_reader import read_label
 from dataset.label_table import read_label_table
+from dataset.list_reader import read_list
+from dataset.pair_reader import read_pair
 from files.errors import UserError
 from files.npz_reader import read_npz
 from files.opencv import cv2
@@ -234,15 +237,17 @@ def read_eight_large_pairs(folder: Path) -> int:
     for name in ("a.png", "a_L.png"):
         cv2.imwrite(str(folder / name), np.zeros((4096, 4096, 3), np.uint8))
 
+    paths = str(folder / "a.png"), str(folder / "a_L.png")
+
     def classes(_) -> int:
-        return int(read_pair(str(folder / "a.png"), 3, table)[1].max())
+        return int(read_pair(*paths, 3, table).label.max())
 
     with ThreadPoolExecutor(8) as pool:
         return sum(pool.map(classes, range(8)))
 
 
 def count_names(path: str) -> int:
-    return len(read_pointer_file(path))
+    return len(read_list(path).images)
 
 
 class TestPicture:
@@ -322,7 +327,7 @@ class TestPointerFile:
     def test_path_that_leaves_the_folder_or_writes_on_the_screen(self, tmp_path, name):
         path = tmp_path / "pointer"
         path.write_text(f"a.png\n{name}\n")
-        assert f"{path}, line 2: " in error_of(read_pointer_file, str(path))
+        assert f"{path}, line 2: " in error_of(read_list, str(path))
 
     def test_link_within_the_folder_may_lead_elsewhere(self, small_data):
         """Who made the folder made the link: lists of links are common."""
@@ -332,16 +337,14 @@ class TestPointerFile:
         assert read_picture(str(small_data.images / "train_0.png")).shape == (32, 48, 3)
 
     def test_list_without_end(self):
-        message, memory = peak_memory(error_of, read_pointer_file, "/dev/zero")
+        message, memory = peak_memory(error_of, read_list, "/dev/zero")
         assert "is a folder, pipe or device, not a file" in message
         assert memory < FEW
 
     def test_list_of_many_megabytes_is_not_read(self, tmp_path):
         (tmp_path / "list").touch()
         os.truncate(tmp_path / "list", 254 << 20)
-        message, memory = peak_memory(
-            error_of, read_pointer_file, str(tmp_path / "list")
-        )
+        message, memory = peak_memory(error_of, read_list, str(tmp_path / "list"))
         assert "larger than 128 MiB" in message
         assert memory < FEW
 
@@ -351,9 +354,7 @@ class TestPointerFile:
         assert count == 1_000_000
         assert memory < 300
         (tmp_path / "list").write_text("\n" * 4_000_001)
-        message, memory = peak_memory(
-            error_of, read_pointer_file, str(tmp_path / "list")
-        )
+        message, memory = peak_memory(error_of, read_list, str(tmp_path / "list"))
         assert "more than 4,000,000 lines" in message
         assert memory < FEW
 
@@ -439,7 +440,7 @@ def test_row_of_a_table_with_a_million_spaces_is_refused_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "read", [load_config, read_label_table, read_pointer_file, load_into_small_model]
+    "read", [load_config, read_label_table, read_list, load_into_small_model]
 )
 def test_pipe_is_refused_instead_of_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "pipe")

@@ -1,0 +1,85 @@
+import pytest
+
+from dataset.list_reader import read_list
+from files.errors import UserError
+
+
+def test_names_come_one_a_line_without_blank_ones(tmp_path):
+    (tmp_path / "list").write_bytes("\ufeffa.png\r\n\n sub/b.png \n道.png".encode())
+    assert read_list(tmp_path / "list").images == ["a.png", "sub/b.png", "道.png"]
+
+
+def test_missing_list_names_the_key(tmp_path):
+    with pytest.raises(
+        UserError, match="val_image_pointer: cannot read .*: No such file"
+    ):
+        read_list(tmp_path / "list", "val_image_pointer")
+
+
+def test_empty_list(tmp_path):
+    (tmp_path / "list").write_text("\n \n")
+    with pytest.raises(UserError, match="is empty"):
+        read_list(tmp_path / "list")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "a/../../b.png", ".."]
+)
+def test_name_that_leaves_the_folder(tmp_path, name):
+    (tmp_path / "list").write_text(f"a.png\n{name}\n")
+    with pytest.raises(UserError, match="line 2: .* leaves the image folder"):
+        read_list(tmp_path / "list")
+
+
+def columns(tmp_path, text: str):
+    (tmp_path / "list").write_text(text)
+    return read_list(tmp_path / "list")
+
+
+def test_list_of_images_alone_has_no_labels(tmp_path):
+    assert columns(tmp_path, "a.png\nb.png\n").labels == []
+
+
+@pytest.mark.parametrize(
+    "line, image, label",
+    [
+        ("my photo.png\tits label.png", "my photo.png", "its label.png"),
+        ("train/a.png trainannot/a.png", "train/a.png", "trainannot/a.png"),
+        ("a.jpg   b.json", "a.jpg", "b.json"),
+        ("JPEGImages/a SegmentationClass/a", "JPEGImages/a", "SegmentationClass/a"),
+        ("a\tb", "a", "b"),
+    ],
+)
+def test_image_and_label_in_a_line(tmp_path, line, image, label):
+    assert columns(tmp_path, f"{line}\n") == ([image], [label])
+
+
+@pytest.mark.parametrize("name", ["my photo.png", "photo 1", "my own photo.jpg"])
+def test_name_with_blanks_is_one_name(tmp_path, name):
+    assert columns(tmp_path, name) == ([name], [])
+
+
+def test_lines_with_and_without_a_label_mix(tmp_path):
+    found = columns(tmp_path, "a.png\nb.png\tc.png\nd.png\n")
+    assert found == (["a.png", "b.png", "d.png"], [None, "c.png", None])
+
+
+def test_comments_are_skipped(tmp_path):
+    assert columns(tmp_path, "# the first drive\na.png\n  # b.png\n").images == [
+        "a.png"
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("a.png b.png c.png", "line 2: 3 columns; write an image, or an image and its"),
+        ("a.png\tb.png\tc.png", "line 2: 3 columns"),
+        ("a.png\t../b.png", "line 2: '../b.png' leaves the image folder"),
+        ("a.png /b.png", "line 2: '/b.png' leaves the image folder"),
+        ("a.png\t\tb.png", "line 2: 3 columns"),
+    ],
+)
+def test_line_that_is_no_pair_is_named(tmp_path, line, message):
+    with pytest.raises(UserError, match=message):
+        columns(tmp_path, f"x.png\n{line}\n")

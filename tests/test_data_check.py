@@ -1,7 +1,7 @@
 """What data_check.py says about data that are right, and about data that are not."""
 
 import numpy as np
-from conftest import COLORS
+from conftest import COLORS, write_picture
 
 import data_check
 from files.opencv import cv2
@@ -129,3 +129,36 @@ def test_too_small_an_image_is_an_error(small_data, capsys):
     small_data.write_config(image_scale=0.25)
     assert run(small_data) == 2
     assert "smaller than user_multiple" in capsys.readouterr().err
+
+
+def test_the_same_complaint_about_many_files_is_one_line_with_three_examples(
+    small_data, capsys
+):
+    for i in range(5):
+        write_picture(
+            small_data.images / f"train_{i}_L.png", np.full((32, 48), i + 3, np.uint8)
+        )
+    assert run(small_data) == 2
+    output = capsys.readouterr()
+    lines = [line for line in output.err.splitlines() if "class number" in line]
+    assert len(lines) == 1
+    assert "train_0_L.png: class number 3 of 1536 pixels" in lines[0]
+    examples = "train_0_L.png, train_1_L.png, train_2_L.png and 2 more)"
+    assert lines[0].endswith(f"(the same in 5 files: {examples}")
+
+
+def test_masks_of_0_and_255_are_recognised(small_data, capsys):
+    for path in small_data.images.glob("*_L.png"):
+        write_picture(path, np.eye(32, 48, dtype=np.uint8) * 255)
+    assert run(small_data) == 2
+    assert "hold only 0 and 255" in capsys.readouterr().err
+
+
+def test_16_bit_photos_that_fill_12_bits_are_named_once(small_data, capsys):
+    levels = np.linspace(0, 4095, 32 * 48).reshape(32, 48).astype(np.uint16)
+    for i in (1, 3):
+        write_picture(small_data.images / f"train_{i}.png", levels)
+    assert run(small_data) == 0
+    output = capsys.readouterr().out
+    assert output.count("fill only 12, up to 4,095") == 1
+    assert "train_1.png, train_3.png" in output

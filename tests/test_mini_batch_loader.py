@@ -6,7 +6,9 @@ import chainer
 import numpy as np
 import pytest
 from conftest import SmallData, write_picture
+from PIL import Image
 
+from config import dump_config, load_config
 from dataset.epoch_order import EpochOrder
 from files.errors import UserError
 from mini_batch_loader import DatasetPreProcessor
@@ -268,3 +270,32 @@ class TestCache:
         (small_data.images / "train_0.png").unlink()
         with pytest.raises(UserError, match="train_0.png"):
             loader.get_example(0)
+
+
+class TestLabelsOfTheList:
+    def test_label_lies_where_the_list_says(self, small_data):
+        _, expected = training_loader(small_data).get_example(1)
+        (small_data.images / "gt").mkdir()
+        (small_data.images / "train_1_L.png").rename(small_data.images / "gt/one.png")
+        names = "train_0.png\ntrain_1\tgt/one.png\ntrain_1\tgt/one\n"
+        (small_data.folder / "train_pointer").write_text(names)
+        loader = training_loader(small_data)
+        assert loader.names == ["train_0.png", "train_1", "train_1"]
+        assert loader.lines[:2] == ["train_0.png", "train_1\tgt/one.png"]
+        for index in (1, 2):
+            np.testing.assert_array_equal(loader.get_example(index)[1], expected)
+
+    def test_palette_labels_need_no_table(self, small_data):
+        for path in small_data.images.glob("*_L.png"):
+            picture = Image.fromarray(np.eye(32, 48, dtype=np.uint8) * 2)
+            picture.putpalette([0, 0, 0, 9, 9, 9, 200, 0, 0])
+            picture.save(path)
+        small_data.load()
+        path = small_data.config_path
+        path.write_text(path.read_text().replace("label_path: label_color\n", ""))
+        used = load_config(path)
+        args = chainer.global_config.user_train_args
+        assert args.n_class == 3 and args.label_table.colors[2].tolist() == [200, 0, 0]
+        _, label = DatasetPreProcessor(args).get_example(0)
+        np.testing.assert_array_equal(label, np.eye(32, 48) * 2)
+        assert "label_path" not in dump_config(used, small_data.folder)

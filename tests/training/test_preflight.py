@@ -68,3 +68,24 @@ def test_short_form_notices_a_missing_file_among_those_it_does_not_read(
     (small_data.images / "train_4_L.png").unlink()
     with pytest.raises(UserError, match=r"train_4_L\.png: no such label"):
         check_datasets(*lists_of(small_data))
+
+
+def test_masks_of_0_and_255_stop_the_training_with_the_line_to_write(small_data):
+    for path in small_data.images.glob("*_L.png"):
+        cv2.imwrite(str(path), np.eye(32, 48, dtype=np.uint8) * 255)
+    with pytest.raises(
+        UserError, match="only 0 and 255.* write label_values: grey_lev"
+    ):
+        check_datasets(*lists_of(small_data))
+
+
+def test_masks_of_0_and_255_train_as_grey_levels(small_data):
+    (small_data.folder / "label_color").write_text("0,0,0,Back\n255,255,255,Front\n")
+    for path in small_data.images.glob("*_L.png"):
+        cv2.imwrite(str(path), np.tri(32, 48, dtype=np.uint8) * 255)
+    small_data.load(label_values="grey_levels")
+    settings = chainer.global_config
+    lists = settings.user_train_args, settings.user_val_args
+    text = check_datasets(*[DatasetPreProcessor(args) for args in lists])
+    front = 100 * np.tri(32, 48).mean()
+    assert f"classes: Back {100 - front:.1f} %, Front {front:.1f} %" in text

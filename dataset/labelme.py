@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field, ValidationError
 from dataset.label_table import LabelTable
 from files.errors import UserError, printable
 
-# The file may hold the image as well, in base64. Python takes some 20 times as much for a while.
-_MAX_BYTES = 1 << 25
+# The file may hold the image as well, in base64. Points take 50 times as much memory as text.
+_MAX_BYTES = 1 << 24
 _MAX_SHAPES = 20_000
 # Pixels of all shapes' frames and crossings of their edges with rows, together: some seconds.
 _MAX_WORK = 1 << 30

@@ -1,0 +1,96 @@
+"""Shows what a trained network does, in figures: python learn.py --config config.yaml"""
+
+import argparse
+from types import SimpleNamespace
+
+import chainer_compat
+
+import chainer
+from tqdm import tqdm
+
+from config import add_config_arguments, command, load_config
+from fcn_squeeze import FCN
+from files.errors import UserError, run_program
+from learning import layer_table
+from learning.page_writer import write_pages
+from learning.subject import load_subject
+
+_BOOK = SimpleNamespace(n_class=32, in_ch=3, dilated=True)  # CamSeq01's classes
+_BOOK_SIZE = 176, 240  # CamSeq01's photos, scaled and cropped as the chapter does
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse_arguments(argv)
+    if arguments.config is not None:
+        load_config(arguments.config, arguments.set)
+    if arguments.table:
+        args = chainer.global_config.user_val_args if arguments.config else _BOOK
+        print(table(args, *arguments.size))
+        return
+    subject = load_subject(
+        chainer.global_config.user_val_args,
+        arguments.photo,
+        how_to_train=command("train.py", arguments),
+    )
+    for path in write_pages(subject, progress_bar):
+        print(path)
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Write learn.html (English) and learn.ja.html (Japanese) into output_path: "
+        "what each part of the trained network does, in figures made from it and a photo.",
+        conflict_handler="resolve",
+    )
+    add_config_arguments(parser)
+    # Again, as --table alone needs none.
+    parser.add_argument("--config", metavar="FILE", help="the YAML configuration")
+    parser.add_argument(
+        "--photo",
+        metavar="FILE",
+        help="the photo to show; without it, the first validation image",
+    )
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="print sizes, costs and receptive fields of the layers instead; needs no trained "
+        "model, and without --config shows the chapter's second network",
+    )
+    parser.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        default=_BOOK_SIZE,
+        metavar=("H", "W"),
+        help="height and width of the image for --table; 176 240 if not given",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.config is None and (arguments.set or not arguments.table):
+        parser.error("the following arguments are required: --config")
+    return arguments
+
+
+def table(args: SimpleNamespace, height: int, width: int) -> str:
+    """The layers of a network as text.
+
+    Raises:
+        UserError: the network does not take images of this size.
+    """
+    multiple = 8 if args.dilated else 16
+    if min(height, width) < multiple or height % multiple or width % multiple:
+        raise UserError(
+            f"--size: {height} {width}: both must be positive multiples of {multiple}, as the "
+            "network halves the size so often; photos are cropped to such a size first"
+        )
+    model = FCN(args.n_class, args.in_ch, dilated=args.dilated)
+    rows = layer_table.table_of(layer_table.layers_of(model), height, width)
+    return layer_table.as_text(rows)
+
+
+def progress_bar(figures: list) -> tqdm:
+    """tqdm, on a terminal only; it goes away when done."""
+    return tqdm(figures, unit="figure", leave=False, disable=None)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,1 @@
+"""learn.html: figures of what the network does, computed from a trained model and a photo."""

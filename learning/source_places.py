@@ -1,0 +1,48 @@
+"""Where in this project each figure's subject is computed: file and line, found when the page is written."""
+
+import inspect
+import os
+from collections.abc import Callable
+
+from dataset import augmentation
+from evaluator import class_figures, confusion_matrix
+from fcn_squeeze import FCN, Fire, FireDilated
+from image_normalizer import ImageNormalizer
+from layers import lovasz
+from layers.deconvolution import Interleave
+from learning import layer_table
+from mini_batch_loader import DatasetPreProcessor
+from training.class_weights import median_frequency_weights
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# For each figure: something of this project, and a text in the line that is meant; none: its first.
+PLACES: dict[str, list[tuple[Callable, str]]] = {
+    "layers": [(FCN.__init__, "self.conv1"), (layer_table.table_of, "")],
+    "field": [(FireDilated.__init__, "dilate=2"), (layer_table.box, "")],
+    "maps": [(Fire.forward, ""), (FCN.scores, "self.fire2")],
+    "branches": [(FCN.scores, "F.concat"), (FCN.__init__, "self.add_layer")],
+    "checkerboard": [(FCN.__init__, "self.upsample_final")],
+    "deconvolution": [(FCN.scores, "self.upsample_final"), (Interleave, "")],
+    "normalization": [(ImageNormalizer.GCN, ""), (ImageNormalizer.LCN, "")],
+    "loss": [
+        (FCN.forward, "softmax_cross_entropy"),
+        (lovasz.lovasz_softmax, ""),
+        (median_frequency_weights, ""),
+    ],
+    "augmentation": [(DatasetPreProcessor.get_example, ""), (augmentation.flip, "")],
+    "iou": [(confusion_matrix, ""), (class_figures, "")],
+}
+
+
+def places() -> dict[str, list[str]]:
+    """For each figure, "file.py:line" of all its places."""
+    return {name: [place(*pair) for pair in pairs] for name, pairs in PLACES.items()}
+
+
+def place(thing: Callable, text: str) -> str:
+    """File and line of a function or class, or of the first line in it that holds a text."""
+    lines, first = inspect.getsourcelines(thing)
+    offset = next((n for n, line in enumerate(lines) if text and text in line), 0)
+    path = os.path.relpath(inspect.getsourcefile(thing), _ROOT)
+    return f"{path.replace(os.sep, '/')}:{first + offset}"

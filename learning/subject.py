@@ -1,0 +1,140 @@
+"""The trained network and the photo that all figures are made from; learn.py loads them."""
+
+import os
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import chainer_compat
+
+import chainer
+import numpy as np
+
+from dataset.augmentation import crop_to_multiple, resize_image, scaled_size
+from dataset.image_reader import as_channels, read_any_image
+from evaluation.segmenter import Segmenter
+from evaluator import confusion_matrix, summarize
+from fcn_squeeze import FCN
+from files import weights
+from files.errors import UserError
+from mini_batch_loader import DatasetPreProcessor, make_normalizer
+
+# Photos are shown, and computed with, up to this height and width: the page stays small.
+_MAX_SIZE = 256, 352
+_SCORED = 32  # validation images that a figure is computed over, at most
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the figures are made from.
+
+    Args:
+        args (SimpleNamespace): ``chainer.global_config.user_val_args``.
+        model (FCN): trained.
+        fresh (FCN): the same network with the weights that the training began with.
+        photo (ndarray): uint8 (H, W, in_ch), scaled and cropped for the network.
+        name (str): of the photo's file.
+        images (list of tuple): validation images, uint8 (H, W, in_ch), and their labels,
+            int32 (H, W); the first one is the example of the figures that need a label.
+    """
+
+    args: SimpleNamespace
+    model: FCN
+    fresh: FCN
+    photo: np.ndarray
+    name: str
+    images: list[tuple[np.ndarray, np.ndarray]]
+
+    def normalized(self, image: np.ndarray, normalizer: str = "") -> np.ndarray:
+        """uint8 (H, W, in_ch) -> float32 (in_ch, H, W), as the training normalises it."""
+        normalize = make_normalizer(normalizer or self.args.normalizer)
+        return np.ascontiguousarray(normalize(image).transpose(2, 0, 1))
+
+    def classes(self, x: np.ndarray, model: FCN | None = None) -> np.ndarray:
+        """What a model (the trained one) makes of float32 (in_ch, H, W): int64 (H, W)."""
+        segmenter = Segmenter(
+            model or self.model, self.args, chainer.get_device("@numpy")
+        )
+        return segmenter.scores(x).argmax(axis=0)
+
+    def score(self, model: FCN | None = None, upside_down: bool = False) -> dict:
+        """summarize() of what a model makes of the validation images."""
+        confusion = np.zeros((self.args.n_class,) * 2, np.int64)
+        for image, truth in self.images:
+            if upside_down:
+                image, truth = image[::-1], np.ascontiguousarray(truth[::-1])
+            found = self.classes(self.normalized(image), model)
+            confusion += confusion_matrix(truth, found, self.args.n_class)
+        return summarize(confusion)
+
+
+def load_subject(
+    args: SimpleNamespace, photo: str | None, how_to_train: str
+) -> Subject:
+    """Load the model of a run and the photo.
+
+    Args:
+        args: ``chainer.global_config.user_val_args``.
+        photo: a file; None: the first validation image.
+        how_to_train: the command that would leave a model.
+
+    Raises:
+        UserError: there is no trained model, or a file cannot be read.
+    """
+    path = args.model_path.format(args.model_version)
+    if not os.path.isfile(path):
+        raise UserError(
+            f"there is no trained model {path} yet; train one with: {how_to_train}"
+        )
+    model = new_network(args)
+    weights.load_model(path, model, "output_path")
+    dataset = DatasetPreProcessor(args)
+    images = [
+        _window(*dataset.plain_pair(index))
+        for index in range(min(_SCORED, len(dataset)))
+    ]
+    if photo is None:
+        return Subject(
+            args, model, new_network(args), images[0][0], dataset.names[0], images
+        )
+    picture = _scaled(photo, args)
+    return Subject(
+        args, model, new_network(args), picture, os.path.basename(photo), images
+    )
+
+
+def new_network(args: SimpleNamespace, dilated: bool | None = None) -> FCN:
+    """The network with the weights that a training with this seed begins with (train.py).
+
+    Args:
+        args: as in Subject.
+        dilated: the chapter's second network or its first; None: the one of the settings.
+    """
+    dilated = args.dilated if dilated is None else dilated
+    state = np.random.get_state()
+    np.random.seed(args.seed)
+    model = FCN(args.n_class, args.in_ch, dilated=dilated, bypass=args.bypass)
+    np.random.set_state(state)
+    return model
+
+
+def _scaled(path: str, args: SimpleNamespace) -> np.ndarray:
+    """A photo as the network takes it: uint8 (H, W, in_ch)."""
+    photo = as_channels(read_any_image(path), args.in_ch)
+    size = scaled_size(photo.shape[:2], args.image_scale)
+    multiple = chainer.global_config.user_multiple
+    if min(size) < multiple:
+        raise UserError(
+            f"--photo: {path}: scaled by image_scale to {size[1]} x {size[0]} pixels, the photo is "
+            f"smaller than user_multiple ({multiple}); take a larger one"
+        )
+    photo = resize_image(photo, *size)
+    return _window(photo, np.zeros(size, np.int16))[0]
+
+
+def _window(image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of a pair, multiples of user_multiple and at most _MAX_SIZE: uint8, int32."""
+    top, left = (max(0, side - most) // 2 for side, most in zip(label.shape, _MAX_SIZE))
+    inside = np.s_[top : top + _MAX_SIZE[0], left : left + _MAX_SIZE[1]]
+    multiple = chainer.global_config.user_multiple
+    image, label = crop_to_multiple(image[inside], label[inside], multiple, (0.5, 0.5))
+    return np.ascontiguousarray(image), label.astype(np.int32, order="C")

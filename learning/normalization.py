@@ -25,7 +25,7 @@ def figure(subject: Subject) -> dict:
                     "light": light,
                     "input": jpeg(normalized_photo(x, normalizer)),
                     "histogram": histogram(x),
-                    "mean": f"{x.mean():.2f}",
+                    "mean": f"{round(float(x.mean()), 2) + 0.0:.2f}",
                     "deviation": f"{x.std():.2f}",
                     "classes": png(subject.args.label_table.colors_of_classes(classes)),
                 }

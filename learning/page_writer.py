@@ -72,9 +72,8 @@ def compute_figures(subject: Subject, progress) -> dict[str, dict]:
 
 def read_text(language: str) -> dict:
     """All that a page says, from learning/texts."""
-    with open(
-        os.path.join(_FOLDER, "texts", f"{language}.yaml"), encoding="utf-8"
-    ) as file:
+    path = os.path.join(_FOLDER, "texts", f"{language}.yaml")
+    with open(path, encoding="utf-8") as file:
         return yaml.safe_load(file)
 
 

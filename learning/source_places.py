@@ -30,7 +30,10 @@ PLACES: dict[str, list[tuple[Callable, str]]] = {
         (lovasz.lovasz_softmax, ""),
         (median_frequency_weights, ""),
     ],
-    "augmentation": [(DatasetPreProcessor.get_example, ""), (augmentation.flip, "")],
+    "augmentation": [
+        (DatasetPreProcessor.get_example, "self._vary"),
+        (augmentation.flip, ""),
+    ],
     "iou": [(confusion_matrix, ""), (class_figures, "")],
 }
 

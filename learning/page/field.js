@@ -56,6 +56,8 @@
     byId("field-message").textContent = say.field_message
       .replace("{layer}", name).replace("{pixel}", `(${box.pixel.join(", ")})`)
       .replace("{size}", `${box.height} × ${box.width}`).replace("{click}", `(${y}, ${x})`);
+    const isInside = box.top >= 0 && box.left >= 0 && box.top + box.height <= height && box.left + box.width <= width;
+    if (!isInside) byId("field-message").textContent += ` ${say.field_beyond}`;
   }
 
   const photo = byId("field-photo");

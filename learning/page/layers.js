@@ -122,14 +122,14 @@ function fillTable(rows, showParts) {
 // The network as a drawing: further right is later, further down is smaller maps.
 function drawNetwork(rows) {
   const shown = Object.values(rows).filter((row) => !row.layer.name.includes("/"));
-  const [columnWidth, lane, boxWidth, boxHeight] = [82, 66, 76, 34];
+  const [columnWidth, lane, boxWidth, boxHeight] = [101, 74, 94, 40];
   const place = { photo: { depth: 0, y: 0 } };
   for (const row of shown) {
     const name = row.layer.name;
     const isFire = name.startsWith("fire");
     const sources = isFire ? rows[`${name}/conv1`].layer.inputs : row.layer.inputs;
     const depth = 1 + Math.max(...sources.map((source) => place[source].depth));
-    const y = Math.log2(row.jump) - (name.startsWith("score_pool") ? 0.55 : 0);
+    const y = Math.log2(row.jump) - (name.startsWith("score_pool") ? 0.66 : 0);
     place[name] = { depth, y, sources, text: `${row.layer.maps} × ${row.out.join(" × ")}` };
   }
   const size = shown[0].size;
@@ -139,7 +139,7 @@ function drawNetwork(rows) {
   const left = (p) => 6 + p.depth * columnWidth;
   const top = (p) => 12 + p.y * lane;
   const svg = byId("drawing");
-  svg.setAttribute("viewBox", `0 0 ${depths * columnWidth + 6} ${lanes * lane - 4}`);
+  svg.setAttribute("viewBox", `0 0 ${depths * columnWidth + 6} ${lanes * lane - 10}`);
   svg.replaceChildren();
   for (const p of Object.values(place)) {
     for (const source of p.sources) {
@@ -152,8 +152,8 @@ function drawNetwork(rows) {
     svg.append(element("rect", { x: left(p), y: top(p), width: boxWidth, height: boxHeight, rx: 4 }));
     const x = left(p) + boxWidth / 2;
     const label = { upsample_pool4: "up_pool4", upsample_pool9: "up_pool9", upsample_final: "up_final" }[name] ?? name;
-    svg.append(element("text", { x, y: top(p) + 14 }, label));
-    svg.append(element("text", { x, y: top(p) + 27, class: "size" }, p.text));
+    svg.append(element("text", { x, y: top(p) + 17 }, label));
+    svg.append(element("text", { x, y: top(p) + 32, class: "size" }, p.text));
   }
 }
 

@@ -19,7 +19,8 @@ def figure(subject: Subject) -> dict:
     dataset = DatasetPreProcessor(chainer.global_config.user_train_args)
     pairs = [dataset[number] for number in draws(dataset)]
     image, _ = subject.images[0]
-    turned = subject.classes(subject.normalized(image[::-1]))
+    views = np.stack([subject.normalized(view) for view in (image, image[::-1])])
+    upright, upside_down = map(table.colors_of_classes, subject.classes(views))
     return {
         "name": dataset.names[0],
         "pairs": [
@@ -29,16 +30,13 @@ def figure(subject: Subject) -> dict:
             }
             for x, label in pairs
         ],
-        "upright": png(
-            table.colors_of_classes(subject.classes(subject.normalized(image)))
-        ),
-        "upside_down": png(table.colors_of_classes(turned)),
+        "upright": png(upright),
+        "upside_down": png(upside_down),
         "photo_upside_down": jpeg(np.ascontiguousarray(image[::-1])),
         "scores": {
-            "upright": subject.score(),
+            "upright": subject.trained_score,
             "upside_down": subject.score(upside_down=True),
         },
-        "settings": vars(dataset.args.aug_params.params),
         "is_on": dataset.args.aug_params.do_augment,
     }
 

@@ -16,8 +16,10 @@ def figure(subject: Subject) -> dict:
     rows = []
     for left_out in (None, *BRANCHES):
         model = without(subject.model, left_out) if left_out else subject.model
-        colors = subject.args.label_table.colors_of_classes(subject.classes(x, model))
-        scores = subject.score(model)
+        colors = subject.args.label_table.colors_of_classes(
+            subject.classes(x[None], model)[0]
+        )
+        scores = subject.score(model) if left_out else subject.trained_score
         rows.append(
             {
                 "left_out": left_out,

@@ -16,16 +16,15 @@ KERNELS = (15, 16)
 _STEPS = (0, 30, 300)  # after which a layer is looked at
 _BATCH = 4
 _RATE = 0.003
-_SIDE = 96  # pixels of the pictures shown
+_SIDE = 96  # pixels of the photos' middles that are learnt from and shown
 
 
 def figure(subject: Subject) -> dict:
     """Both kernels, trained from the same start to enlarge photos by 4."""
-    photos = [as_channels(image, 1)[..., 0] for image, _ in subject.images]
-    size = min(p.shape[0] for p in photos), min(p.shape[1] for p in photos)
-    photos = np.stack([p[: size[0], : size[1]] for p in photos])[:, None] / np.float32(
-        255
+    photos = np.stack(
+        [_middle(as_channels(image, 1)[..., 0]) for image, _ in subject.images]
     )
+    photos = photos[:, None] / np.float32(255)
     with threadpoolctl.threadpool_limits(1):  # too small for more threads
         runs = [train(photos, ksize) for ksize in KERNELS]
     return {"stride": STRIDE, "runs": runs, "steps": _STEPS[-1]}
@@ -92,10 +91,16 @@ def unevenness(layer) -> float:
 def _state(layer, small: np.ndarray, step: int) -> dict:
     with chainer.no_backprop_mode():
         enlarged = enlarge(layer, small).array[0, 0]
-    top, left = ((side - _SIDE) // 2 if side > _SIDE else 0 for side in enlarged.shape)
-    window = enlarged[top : top + _SIDE, left : left + _SIDE]
     return {
         "step": step,
         "unevenness": unevenness(layer),
-        "picture": png((255 * np.clip(window, 0, 1)).astype(np.uint8)),
+        "picture": png((255 * np.clip(enlarged, 0, 1)).astype(np.uint8)),
     }
+
+
+def _middle(photo: np.ndarray) -> np.ndarray:
+    """The middle of a photo (H, W), filled up with its mirror image where it is smaller."""
+    missing = [max(0, _SIDE - side) for side in photo.shape]
+    photo = np.pad(photo, [(0, n) for n in missing], mode="symmetric")
+    top, left = ((side - _SIDE) // 2 for side in photo.shape)
+    return photo[top : top + _SIDE, left : left + _SIDE]

@@ -72,7 +72,7 @@ def _small_picture(photo: np.ndarray, stride: int) -> np.ndarray:
 
 def _main_class(subject: Subject) -> int:
     """The class that the network sees most of in the photo."""
-    found = subject.classes(subject.normalized(subject.photo))
+    found = subject.classes(subject.normalized(subject.photo)[None])
     return int(np.bincount(found.ravel()).argmax())
 
 

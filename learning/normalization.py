@@ -17,7 +17,7 @@ def figure(subject: Subject) -> dict:
     for normalizer in NORMALIZERS:
         for light, photo in versions.items():
             x = subject.normalized(photo, normalizer)
-            classes = subject.classes(x)
+            classes = subject.classes(x[None])[0]
             predicted.setdefault(normalizer, []).append(classes)
             cells.append(
                 {

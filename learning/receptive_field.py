@@ -19,7 +19,7 @@ def figure(subject: Subject) -> dict:
     """Gradients of scores in a grid of positions, before and after training."""
     x = subject.normalized(subject.photo)
     places = positions(*x.shape[1:])
-    classes = [int(c) for c in subject.classes(x)[tuple(np.transpose(places))]]
+    classes = [int(c) for c in subject.classes(x[None])[0][tuple(np.transpose(places))]]
     after = gradients(subject.model, x, places, classes)
     before = gradients(subject.fresh, x, places, classes)
     return {

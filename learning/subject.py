@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 
 import chainer_compat
@@ -11,7 +12,6 @@ import numpy as np
 
 from dataset.augmentation import crop_to_multiple, resize_image, scaled_size
 from dataset.image_reader import as_channels, read_any_image
-from evaluation.segmenter import Segmenter
 from evaluator import confusion_matrix, summarize
 from fcn_squeeze import FCN
 from files import weights
@@ -21,6 +21,7 @@ from mini_batch_loader import DatasetPreProcessor, make_normalizer
 # Photos are shown, and computed with, up to this height and width: the page stays small.
 _MAX_SIZE = 256, 352
 _SCORED = 32  # validation images that a figure is computed over, at most
+_AT_ONCE = 8  # of them in a batch
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,40 @@ class Subject:
         return np.ascontiguousarray(normalize(image).transpose(2, 0, 1))
 
     def classes(self, x: np.ndarray, model: FCN | None = None) -> np.ndarray:
-        """What a model (the trained one) makes of float32 (in_ch, H, W): int64 (H, W)."""
-        segmenter = Segmenter(
-            model or self.model, self.args, chainer.get_device("@numpy")
-        )
-        return segmenter.scores(x).argmax(axis=0)
+        """What a model (the trained one) makes of images.
+
+        Args:
+            x: float32 (N, in_ch, H, W), normalised.
+            model: another network.
+
+        Returns:
+            ndarray: int (N, H, W), class numbers.
+        """
+        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+            return (model or self.model).scores(x).array.argmax(axis=1)
 
     def score(self, model: FCN | None = None, upside_down: bool = False) -> dict:
         """summarize() of what a model makes of the validation images."""
         confusion = np.zeros((self.args.n_class,) * 2, np.int64)
-        for image, truth in self.images:
-            if upside_down:
-                image, truth = image[::-1], np.ascontiguousarray(truth[::-1])
-            found = self.classes(self.normalized(image), model)
-            confusion += confusion_matrix(truth, found, self.args.n_class)
+        for shape in {image.shape for image, _ in self.images}:
+            alike = [pair for pair in self.images if pair[0].shape == shape]
+            for first in range(0, len(alike), _AT_ONCE):
+                images, truths = zip(*alike[first : first + _AT_ONCE])
+                if upside_down:
+                    images, truths = (
+                        [a[::-1] for a in pair] for pair in (images, truths)
+                    )
+                x = np.stack([self.normalized(image) for image in images])
+                found = self.classes(x, model)
+                confusion += confusion_matrix(
+                    np.stack(truths), found, self.args.n_class
+                )
         return summarize(confusion)
+
+    @cached_property
+    def trained_score(self) -> dict:
+        """score() of the trained model."""
+        return self.score()
 
 
 def load_subject(

@@ -5,19 +5,21 @@ import chainer_compat
 import chainer
 import numpy as np
 
+from dataset.augmentation import resize_pair
 from dataset.epoch_order import EpochOrder
 from learning.pictures import jpeg, normalized_photo, png
 from learning.subject import Subject
 from mini_batch_loader import DatasetPreProcessor
 
 _EPOCHS = 16
+_WIDTH = 320  # pixels of a picture, at most: the page shows 32
 
 
 def figure(subject: Subject) -> dict:
     """The first training image in sixteen epochs, and validation images upside down."""
     table, normalizer = subject.args.label_table, subject.args.normalizer
     dataset = DatasetPreProcessor(chainer.global_config.user_train_args)
-    pairs = [dataset[number] for number in draws(dataset)]
+    pairs = [_shown(*dataset[number], normalizer) for number in draws(dataset)]
     image, _ = subject.images[0]
     views = np.stack([subject.normalized(view) for view in (image, image[::-1])])
     upright, upside_down = map(table.colors_of_classes, subject.classes(views))
@@ -25,10 +27,10 @@ def figure(subject: Subject) -> dict:
         "name": dataset.names[0],
         "pairs": [
             {
-                "image": jpeg(normalized_photo(x, normalizer), 80),
+                "image": jpeg(picture, 80),
                 "label": png(table.colors_of_classes(label)),
             }
-            for x, label in pairs
+            for picture, label in pairs
         ],
         "upright": png(upright),
         "upside_down": png(upside_down),
@@ -49,3 +51,10 @@ def draws(dataset: DatasetPreProcessor) -> list[int]:
     return numbers[
         (numbers != EpochOrder.PADDING) & (numbers % len(dataset) == 0)
     ].tolist()
+
+
+def _shown(x: np.ndarray, label: np.ndarray, normalizer: str):
+    """An example as pictures: uint8 (H, W, C) and class numbers int16 (H, W)."""
+    picture = normalized_photo(x, normalizer)
+    scale = min(1.0, _WIDTH / picture.shape[1])
+    return resize_pair(picture, label.astype(np.int16), scale)

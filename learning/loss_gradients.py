@@ -20,7 +20,7 @@ from training.class_weights import median_frequency_weights
 
 _RARE = 4  # classes shown
 _MODELS = 8  # stored models that are scored, at most
-_COUNTED = 100  # training labels that the frequencies are taken from, at most
+_COUNTED = 50  # training labels that the frequencies are taken from, at most
 _POWER = 0.5  # of the class weights, where the recipe has none
 
 

@@ -16,7 +16,8 @@ from training.class_weights import median_frequency_weights
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# For each figure: something of this project, and a text in the line that is meant; none: its first.
+# For each figure, functions or classes, each with a text that picks a line inside it; an empty text
+# picks the line of its def or class.
 PLACES: dict[str, list[tuple[Callable, str]]] = {
     "layers": [(FCN.__init__, "self.conv1"), (layer_table.table_of, "")],
     "field": [(FireDilated.__init__, "dilate=2"), (layer_table.box, "")],

@@ -1,14 +1,17 @@
 """Shows what a trained network does, in figures: python learn.py --config config.yaml"""
 
+if __name__ == "__main__":
+    import files.ctrl_c  # noqa: F401  (until all below is imported)
+
 import argparse
 from types import SimpleNamespace
 
 import chainer_compat
 
 import chainer
-from tqdm import tqdm
 
-from config import add_config_arguments, command, load_config
+from config import add_config_arguments, load_config
+from evaluation.trained_model import add_model_argument, restore_model
 from fcn_squeeze import FCN
 from files.errors import UserError, run_program
 from learning import layer_table
@@ -22,17 +25,15 @@ _BOOK_SIZE = 176, 240  # CamSeq01's photos, scaled and cropped as the chapter do
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     if arguments.config is not None:
-        load_config(arguments.config, arguments.set)
+        config = load_config(arguments.config, arguments.set)
     if arguments.table:
         args = chainer.global_config.user_val_args if arguments.config else _BOOK
         print(table(args, *arguments.size))
         return
-    subject = load_subject(
-        chainer.global_config.user_val_args,
-        arguments.photo,
-        how_to_train=command("train.py", arguments),
-    )
-    for path in write_pages(subject, progress_bar):
+    model = restore_model(config, arguments)
+    args = chainer.global_config.user_val_args
+    subject = load_subject(args, model, arguments.photo)
+    for path in write_pages(subject):
         print(path)
 
 
@@ -45,6 +46,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_config_arguments(parser)
     # Again, as --table alone needs none.
     parser.add_argument("--config", metavar="FILE", help="the YAML configuration")
+    add_model_argument(parser)
     parser.add_argument(
         "--photo",
         metavar="FILE",
@@ -85,11 +87,6 @@ def table(args: SimpleNamespace, height: int, width: int) -> str:
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated)
     rows = layer_table.table_of(layer_table.layers_of(model), height, width)
     return layer_table.as_text(rows)
-
-
-def progress_bar(figures: list) -> tqdm:
-    """tqdm, on a terminal only; it goes away when done."""
-    return tqdm(figures, unit="figure", leave=False, disable=None)
 
 
 if __name__ == "__main__":

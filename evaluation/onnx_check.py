@@ -14,7 +14,7 @@ from evaluation.onnx_graph import PhotoSettings
 from evaluation.segmenter import Segmenter
 from files.errors import UserError
 from files.opencv import cv2
-from mini_batch_loader import make_normalizer
+from image_normalizer import make_normalizer
 
 # Scores are of the size of 1 to 20; engines differ by about 1e-6 of that.
 _CLEAR_GAP = 1e-4

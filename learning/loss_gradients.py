@@ -10,13 +10,13 @@ import chainer
 import numpy as np
 
 import layers.functions as F
-from evaluation.run_log import figures, read_log
+from evaluation.run_log import read_log, series
 from files import weights
 from layers.lovasz import lovasz_softmax
 from learning.pictures import heat, jpeg, png
 from learning.subject import Subject, new_network
 from mini_batch_loader import DatasetPreProcessor
-from training.class_weights import median_frequency_weights
+from training.class_weights import rarity_weights
 
 _RARE = 4  # classes shown
 _MODELS = 8  # stored models that are scored, at most
@@ -28,7 +28,7 @@ def figure(subject: Subject) -> dict:
     """Gradients on the first validation image, and the history of the run."""
     image, truth = subject.images[0]
     power = subject.args.training_params.class_weights or _POWER
-    class_weight = median_frequency_weights(_training_pixels(), power)
+    class_weight = rarity_weights(_training_pixels(), power)
     found = gradients(subject, subject.normalized(image), truth, class_weight)
     names, table = subject.args.label_table.names, subject.args.label_table
     pixels = np.bincount(truth[truth >= 0], minlength=len(names))
@@ -95,8 +95,8 @@ def _training_pixels() -> np.ndarray:
 def history(subject: Subject) -> dict:
     """Mean IoU of each epoch from the log, and IoU of the rarest classes from the stored models."""
     log = read_log(subject.args.output_path)
-    epochs = figures(log, "epoch")
-    mean = figures(log, "validation/main/miou")
+    epochs = series(log, "epoch")
+    mean = series(log, "validation/main/miou")
     truths = np.concatenate([truth.ravel() for _, truth in subject.images])
     pixels = np.bincount(truths[truths >= 0], minlength=subject.args.n_class)
     rarest = [int(c) for c in np.argsort(pixels, kind="stable") if pixels[c]][:_RARE]

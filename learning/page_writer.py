@@ -7,6 +7,7 @@ import markupsafe
 import yaml
 
 from files import whole_file
+from files.progress_bar import progress_bar
 from files.text_table import percent
 from learning import (
     augmented,
@@ -28,12 +29,11 @@ FILES = {"en": "learn.html", "ja": "learn.ja.html"}
 _SCRIPTS = ("layers", "field", "checkerboard", "phases", "iou")
 
 
-def write_pages(subject: Subject, progress) -> list[str]:
+def write_pages(subject: Subject) -> list[str]:
     """Compute all figures and write a page in each language.
 
     Args:
         subject: the model and the photo.
-        progress: called with a list of things to go through, gives them back one by one.
 
     Returns:
         list of str: paths of the pages.
@@ -41,7 +41,7 @@ def write_pages(subject: Subject, progress) -> list[str]:
     Raises:
         UserError: a page cannot be written, or an image cannot be read.
     """
-    figures = compute_figures(subject, progress)
+    figures = compute_figures(subject)
     texts = {language: read_text(language) for language in FILES}
     paths = []
     for language, name in FILES.items():
@@ -53,7 +53,7 @@ def write_pages(subject: Subject, progress) -> list[str]:
     return paths
 
 
-def compute_figures(subject: Subject, progress) -> dict[str, dict]:
+def compute_figures(subject: Subject) -> dict[str, dict]:
     """The figures' data by the name that the template has for it."""
     modules = {
         "field": receptive_field,
@@ -65,9 +65,8 @@ def compute_figures(subject: Subject, progress) -> dict[str, dict]:
         "loss": loss_gradients,
         "augmentation": augmented,
     }
-    return {
-        name: module.figure(subject) for name, module in progress(list(modules.items()))
-    }
+    steps = progress_bar(modules.items(), len(modules), "figure")
+    return {name: module.figure(subject) for name, module in steps}
 
 
 def read_text(language: str) -> dict:

@@ -12,7 +12,7 @@ from layers import lovasz
 from layers.deconvolution import Interleave
 from learning import layer_table
 from mini_batch_loader import DatasetPreProcessor
-from training.class_weights import median_frequency_weights
+from training.class_weights import rarity_weights
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -29,7 +29,7 @@ PLACES: dict[str, list[tuple[Callable, str]]] = {
     "loss": [
         (FCN.forward, "softmax_cross_entropy"),
         (lovasz.lovasz_softmax, ""),
-        (median_frequency_weights, ""),
+        (rarity_weights, ""),
     ],
     "augmentation": [
         (DatasetPreProcessor.get_example, "self._vary"),

@@ -14,9 +14,9 @@ from dataset.augmentation import crop_to_multiple, resize_image, scaled_size
 from dataset.image_reader import as_channels, read_any_image
 from evaluator import confusion_matrix, summarize
 from fcn_squeeze import FCN
-from files import weights
 from files.errors import UserError
-from mini_batch_loader import DatasetPreProcessor, make_normalizer
+from image_normalizer import make_normalizer
+from mini_batch_loader import DatasetPreProcessor
 
 # Photos are shown, and computed with, up to this height and width: the page stays small.
 _MAX_SIZE = 256, 352
@@ -87,26 +87,17 @@ class Subject:
         return self.score()
 
 
-def load_subject(
-    args: SimpleNamespace, photo: str | None, how_to_train: str
-) -> Subject:
-    """Load the model of a run and the photo.
+def load_subject(args: SimpleNamespace, model: FCN, photo: str | None) -> Subject:
+    """Load the photo and the validation images.
 
     Args:
         args: ``chainer.global_config.user_val_args``.
+        model: trained.
         photo: a file; None: the first validation image.
-        how_to_train: the command that would leave a model.
 
     Raises:
-        UserError: there is no trained model, or a file cannot be read.
+        UserError: a file cannot be read.
     """
-    path = args.model_path.format(args.model_version)
-    if not os.path.isfile(path):
-        raise UserError(
-            f"there is no trained model {path} yet; train one with: {how_to_train}"
-        )
-    model = new_network(args)
-    weights.load_model(path, model, "output_path")
     dataset = DatasetPreProcessor(args)
     images = [
         _window(*dataset.plain_pair(index))

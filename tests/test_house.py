@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 # From top to bottom. A name is a folder or a module at the top level.
 FLOORS = [
     ["benchmarks"],
-    ["train", "predict", "export", "data_check", "visualizer"],
+    ["train", "predict", "export", "learn", "data_check", "visualizer"],
+    ["learning"],
     ["training"],
     ["evaluation"],
     ["fcn_squeeze", "mini_batch_loader", "config"],

@@ -8,7 +8,7 @@ from small_network import random_image, scores, small_network
 from test_learn import make_run
 
 from learning import loss_gradients
-from learning.subject import Subject, load_subject
+from learning.subject import Subject, load_subject, new_network
 
 
 def test_the_losses_pull_as_their_formulas_say(small_data):
@@ -34,7 +34,8 @@ def test_the_losses_pull_as_their_formulas_say(small_data):
 
 def test_the_history_has_the_logs_mean_and_the_stored_models_rare_classes(small_data):
     make_run(small_data)  # stores models after epochs 1 and 2
-    subject = load_subject(chainer.global_config.user_val_args, None, "")
+    args = chainer.global_config.user_val_args
+    subject = load_subject(args, new_network(args), None)
     found = loss_gradients.history(subject)
     assert (found["last"], found["mean"]) == (2, [(1.0, 0.1), (2.0, 0.2)])
     pixels = np.bincount(np.concatenate([t.ravel() for _, t in subject.images]))

@@ -4,7 +4,6 @@ if __name__ == "__main__":
     import files.ctrl_c  # noqa: F401  (until all below is imported)
 
 import argparse
-import sys
 
 import chainer_compat
 
@@ -28,7 +27,7 @@ from training.loop import LastEpoch, LearningRate, Updater
 from training.mixed_precision import MixedPrecisionAdam
 from training.model_files import BestModel, save_model
 from training.preflight import check_datasets
-from training.progress import Curves, EpochTable, ProgressPictures
+from training.progress import Curves, EpochBar, EpochTable, ProgressPictures
 from training.session import Session
 from training.snapshots import Snapshots
 from training.transfer import batch_converter
@@ -99,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
 
     # Extensions of the first process: what one sees of the training, and the models
     if processes.rank == 0:
-        show_progress(trainer, bar=processes.size == 1 and sys.stdout.isatty())
+        show_progress(trainer, order.batches if processes.size == 1 else None)
         show_pictures(trainer, Segmenter(model, args, device), val_mini_batch_loader)
         store_models(trainer, model)
 
@@ -155,16 +154,14 @@ def make_val_iterator(
     return make_iterator(dataset, batch_size, lambda *_: images, repeat=False)
 
 
-def show_progress(trainer: chainer.training.Trainer, bar: bool) -> None:
-    """After each epoch: log, table, curves; with a bar, also after each iteration."""
-    params = chainer.global_config.user_train_args.training_params
+def show_progress(trainer: chainer.training.Trainer, bar_length: int | None) -> None:
+    """After each epoch: log, table, curves; a bar that moves with each iteration of an epoch."""
+    epochs = chainer.global_config.user_train_args.training_params.epochs
     trainer.extend(Log())
-    trainer.extend(EpochTable(params.epochs, bar))
+    trainer.extend(EpochTable(epochs))
     trainer.extend(Curves())
-    if bar:  # not with mpiexec, which would garble it
-        progress_bar = extensions.ProgressBar(update_interval=1)
-        # Chainer's (1, "iteration") has a state, which snapshots of runs without a bar lack.
-        trainer.extend(progress_bar, trigger=lambda trainer: True)
+    if bar_length:  # not with mpiexec, which would garble it
+        trainer.extend(EpochBar(epochs, bar_length))
 
 
 def show_pictures(

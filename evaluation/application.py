@@ -4,7 +4,6 @@ import os
 import sys
 
 import numpy as np
-from tqdm import tqdm
 
 from dataset.image_reader import as_channels, read_any_image
 from dataset.label_table import LabelTable
@@ -15,7 +14,7 @@ from evaluation.video import draw_overlay_video
 from files.errors import UserError, printable, printable_lines
 from files.opencv import cv2
 from files.png_writer import write_png
-from files.progress_bar import progress_bar
+from files.progress_bar import print_above, progress_bar
 
 
 def apply_model(
@@ -91,7 +90,7 @@ def _apply_to_video(
     target = f"{item.target}_overlay.mp4"
     video = draw_overlay_video(segmenter, item.path, target, table)
     rate = f"{video.frames} frames, {video.rate:.1f} a second"
-    tqdm.write(printable(f"{item.path}: {rate} -> {target}"))
+    print_above(printable(f"{item.path}: {rate} -> {target}"))
     if not video.missing:
         return video.classes, None
     return video.classes, (
@@ -101,4 +100,4 @@ def _apply_to_video(
 
 
 def _print_problem(problem: str) -> None:
-    tqdm.write(f"error: {printable_lines(problem)}", file=sys.stderr)
+    print_above(f"error: {printable_lines(problem)}", sys.stderr)

@@ -149,7 +149,3 @@ class LastEpoch:
 
     def __call__(self, trainer) -> bool:
         return trainer.updater.epoch >= self._epochs
-
-    def get_training_length(self) -> tuple[int, str]:
-        """For Chainer's ProgressBar."""
-        return self._epochs, "epoch"

@@ -1,7 +1,6 @@
 """What one sees of a training: a table of epochs, curves, pictures; train.py's extensions."""
 
 import os
-import sys
 import time
 
 import chainer_compat
@@ -13,17 +12,20 @@ from evaluation import panels
 from evaluation.figures import draw_curves
 from evaluation.scoring import example_row
 from evaluation.segmenter import Segmenter
+from files.progress_bar import print_above, progress_bar, terminal_width
 from mini_batch_loader import DatasetPreProcessor
 
 # Log key, heading, format of the columns of the table of epochs.
-_COLUMNS = (
-    ("main/loss", "loss", "{:10.4f}"),
-    ("main/accuracy", "accuracy", "{:10.1%}"),
-    ("main/miou", "mean IoU", "{:10.1%}"),
-    ("validation/main/loss", "loss", "{:12.4f}"),
-    ("validation/main/accuracy", "accuracy", "{:10.1%}"),
-    ("validation/main/miou", "mean IoU", "{:10.1%}"),
+_LOSS = ("main/loss", "loss", "{:10.4f}")
+_ACCURACY = ("main/accuracy", "accuracy", "{:10.1%}")
+_MIOU = ("main/miou", "mean IoU", "{:10.1%}")
+# What the table holds: the first of these that the terminal is wide enough for.
+_TABLES = (
+    ((_LOSS, _ACCURACY, _MIOU), (_LOSS, _ACCURACY, _MIOU)),  # 79 columns
+    ((_LOSS, _MIOU), (_LOSS, _MIOU)),  # 59 columns
+    ((_LOSS,), (_LOSS, _MIOU)),  # 39 columns
 )
+_GROUPS = "training", "validation"
 # Drawing the curves takes 0.2 s. It may take up one part in so many of the training's time.
 _RARENESS = 5
 # Validation images that are drawn.
@@ -31,44 +33,88 @@ _SHOWN = 4
 
 
 class EpochTable(extension.Extension):
-    """Prints one line an epoch; Chainer's PrintReport would need 170 columns.
+    """Prints one line an epoch, as wide as the terminal allows; PrintReport would need 170 columns.
 
     Args:
         epochs (int): of the whole training.
-        bar (bool): whether Chainer's progress bar stands below.
-        out: where to print.
     """
 
     trigger = (1, "epoch")
 
-    def __init__(self, epochs: int, bar: bool = False, out=sys.stdout):
+    def __init__(self, epochs: int):
         self._epochs = epochs
-        self._bar = bar
-        self._out = out
         self._start = 0.0
+        self._columns = _TABLES[0]
 
     def initialize(self, trainer) -> None:
         self._start = time.monotonic()
         if trainer.updater.epoch >= self._epochs:  # a finished run that was resumed
             return
-        groups = f"{'':9}{'training':>30}{'validation':>32}"
-        headings = "".join(f"{h:>{len(form.format(0))}}" for _, h, form in _COLUMNS)
-        self._print(f"{groups}\n{'epoch':>9}{headings}{'seconds':>10}")
+        width = terminal_width()
+        for self._columns in _TABLES:
+            headings = self._headings()
+            if width is None or len(headings) < width:
+                break
+        groups = [f"{g:>{10 * len(c)}}" for g, c in zip(_GROUPS, self._columns)]
+        print_above(f"{'':9}{''.join(groups)}\n{headings}")
+
+    def _headings(self) -> str:
+        cells = [f"{heading:>10}" for c in self._columns for _, heading, _ in c]
+        return f"{'epoch':>9}{''.join(cells)}{self._if_wide('seconds')}"
 
     def __call__(self, trainer) -> None:
         epoch = trainer.updater.epoch
         now = time.monotonic()
         figures = trainer.get_extension("LogReport").log[-1]
-        cells = "".join(
-            form.format(figures.get(key, np.nan)) for key, _, form in _COLUMNS
-        )
-        self._print(f"{epoch:4}/{self._epochs:<4}{cells}{now - self._start:10.1f}")
+        cells = [
+            form.format(figures.get(prefix + key, np.nan))
+            for prefix, columns in zip(("", "validation/"), self._columns)
+            for key, _, form in columns
+        ]
+        seconds = self._if_wide(f"{now - self._start:.1f}")
+        print_above(f"{epoch:4}/{self._epochs:<4}{''.join(cells)}{seconds}")
         self._start = now
 
-    def _print(self, text: str) -> None:
-        # The bar stands below the cursor: wipe it first.
-        wipe = "\033[J" if self._bar else ""
-        print(wipe + text, file=self._out, flush=True)
+    def _if_wide(self, cell: str) -> str:
+        return "" if self._columns is _TABLES[-1] else f"{cell:>10}"
+
+
+class EpochBar(extension.Extension):
+    """A progress bar that moves with each iteration, below the table of epochs.
+
+    Args:
+        epochs (int): of the whole training.
+        iterations (int): of an epoch.
+    """
+
+    # Chainer's (1, "iteration") has a state, which snapshots of runs without a bar lack.
+    trigger = staticmethod(lambda trainer: True)
+
+    def __init__(self, epochs: int, iterations: int):
+        self._epochs = epochs
+        self._iterations = iterations
+        self._bar = None
+
+    def initialize(self, trainer) -> None:
+        all_iterations, done = (
+            self._epochs * self._iterations,
+            trainer.updater.iteration,
+        )
+        self._bar = progress_bar(
+            None, all_iterations, "batch", self._epoch(trainer), done
+        )
+
+    def __call__(self, trainer) -> None:
+        self._bar.set_description_str(self._epoch(trainer), refresh=False)
+        self._bar.update(trainer.updater.iteration - self._bar.n)
+
+    def finalize(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _epoch(self, trainer) -> str:
+        epoch = min(trainer.updater.epoch + 1, self._epochs)
+        return f"epoch {epoch}/{self._epochs}"
 
 
 class Curves(extension.Extension):

@@ -1,5 +1,11 @@
 """The pictures that a training leaves, whatever its length."""
 
+import re
+
+import pytest
+from screens import Shown, train_in_terminal
+from tiny_run import TinyRun
+
 import train
 from files.opencv import cv2
 from training import progress
@@ -72,3 +78,33 @@ def test_short_epochs_are_not_all_drawn_but_the_last_is(monkeypatch):
     curves.finalize()
     assert counts == [1, 1, 2, 2]
     assert len(drawn) == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"), [(40, 4), (60, 6), (80, 8), (200, 8)], ids=str
+)
+def test_table_of_epochs_and_bar_take_one_line_each(small_data, columns, cells):
+    shown = train_in_terminal(TinyRun(small_data), columns)
+    rows = [line.split() for line in shown.lines if re.match(r" +\d/4 ", line)]
+    assert [row[0] for row in rows] == ["1/4", "2/4", "3/4", "4/4"]
+    assert {len(row) for row in rows} == {cells}
+    # While the second epoch runs: the bar stands on one line, below the row of the first.
+    place = shown.text.index("left", shown.text.index("epoch 2/4"))
+    *_, row, bar = Shown(shown.text[: place + len("left")], columns).lines
+    assert row.split() == rows[0]
+    assert re.fullmatch(r"epoch 2/4 .*% .*:\d\d left", bar)
+    assert not any("left" in line for line in shown.lines)
+    assert not shown.colors
+
+
+def test_on_a_terminal_that_cannot_redraw_there_is_no_bar(small_data):
+    shown = train_in_terminal(TinyRun(small_data), 80, TERM="dumb")
+    assert "left" not in shown.text
+    assert not re.search(r"\r(?!\n)|\x1b", shown.text)
+
+
+def test_in_a_file_there_is_the_whole_table_and_no_bar(small_data, capfd):
+    assert TinyRun(small_data).here() == 0
+    output, errors = capfd.readouterr()
+    assert re.search(r"\n +4/4( +[\d.]+%?){7}\n", output)
+    assert "\r" not in output and not errors

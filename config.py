@@ -74,9 +74,21 @@ class TrainingParams(_Section):
     batch_size: _Positive = 20
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0005
     epochs: Annotated[_Positive, Mark.LENGTH] = 99
+    restarts: Annotated[list[_Positive], Mark.LENGTH] = []
     snapshot_epochs: Annotated[_Positive, Mark.LENGTH] = 5
     class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
     lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
+
+    @field_validator("restarts")
+    @classmethod
+    def _lie_within_the_run(cls, value: list[int], info: ValidationInfo) -> list[int]:
+        ends = [*value, info.data.get("epochs", 10**9 + 1)]
+        if ends != sorted(set(ends)):
+            raise PydanticCustomError(
+                "restarts",
+                "should be epochs in rising order, all before training_params.epochs",
+            )
+        return value
 
 
 class AugmentationParams(_Section):

@@ -23,6 +23,7 @@ from training import distributed
 from training.class_weights import count_class_weights
 from training.epoch_figures import EpochFigures, Validation
 from training.epoch_log import Log
+from training.extended_run import extended
 from training.loop import LastEpoch, LearningRate, Updater
 from training.mixed_precision import MixedPrecisionAdam
 from training.model_files import BestModel, save_model
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     with processes.one_first():
         config = load_config(arguments.config, arguments.set)
+        config = extended(config, arguments.extend, arguments.resume is not None)
     args = chainer.global_config.user_train_args
     params = args.training_params
     chainer.global_config.train = args.train
@@ -54,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     # Datasets
     train_mini_batch_loader, train_data_size = prepare_dataset()
     val_mini_batch_loader = DatasetPreProcessor(chainer.global_config.user_val_args)
-    if processes.local_rank == 0:
-        print(check_datasets(train_mini_batch_loader, val_mini_batch_loader))
+    lists = train_mini_batch_loader, val_mini_batch_loader
+    data_summary = check_datasets(*lists) if processes.local_rank == 0 else ""
 
     # Iterators: every image once an epoch, in an order that the seed decides
     order = EpochOrder(train_data_size, params.batch_size, args.seed, *processes.place)
@@ -85,7 +87,6 @@ def main(argv: list[str] | None = None) -> int:
     )
     end = LastEpoch(params.epochs)
     trainer = chainer.training.Trainer(updater, end, args.output_path)
-    lists = train_mini_batch_loader, val_mini_batch_loader
     session = Session(arguments, config, *lists, processes)
 
     # Extensions of all processes: each has a part of the figures of an epoch
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         show_pictures(trainer, Segmenter(model, args, device), val_mini_batch_loader)
         store_models(trainer, model)
 
-    return session.run(trainer, weights)
+    return session.run(trainer, data_summary, weights)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -119,11 +120,24 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="go on from a snapshot; without a file: from the newest in output_path",
     )
     earlier_run.add_argument(
+        "--extend",
+        type=epochs,
+        metavar="N",
+        help="train the finished run in output_path on for N epochs; schedule: poly starts again",
+    )
+    earlier_run.add_argument(
         "--overwrite",
         action="store_true",
         help="replace the results of another configuration in output_path",
     )
     return parser.parse_args(argv)
+
+
+def epochs(text: str) -> int:
+    """The number behind --extend."""
+    if not text.isdecimal() or not 0 < int(text) < 10**6:
+        raise argparse.ArgumentTypeError(f"{text} is no number of epochs")
+    return int(text)
 
 
 def prepare_dataset() -> tuple[DatasetPreProcessor, int]:

@@ -68,7 +68,7 @@ class ClassWeights:
 
 
 def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights | None:
-    """Weights from the labels of a list (of up to 1,000 of them), and print them.
+    """Weights from the labels of a list (of up to 1,000 of them).
 
     Returns:
         ClassWeights: for the power in ``training_params.class_weights``; None where that is 0.
@@ -88,9 +88,7 @@ def count_class_weights(dataset: DatasetPreProcessor) -> ClassWeights | None:
     table = dataset.args.label_table
     pixels = summary.pixels[:-1]  # without the unlabelled
     weights = rarity_weights(pixels, power)
-    class_weights = ClassWeights(table.names, table.ignored, pixels, weights)
-    print(class_weights.as_table() + "\n")
-    return class_weights
+    return ClassWeights(table.names, table.ignored, pixels, weights)
 
 
 def rarity_weights(pixels: np.ndarray, power: float) -> np.ndarray:

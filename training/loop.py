@@ -1,5 +1,6 @@
 """The updater of a training, its learning rate and its end; train.py gives them to Chainer's Trainer."""
 
+import bisect
 from collections.abc import Callable, Iterable
 
 import chainer_compat
@@ -107,6 +108,10 @@ class Updater(chainer.training.updaters.StandardUpdater):
         """Epoch of the batch at hand, counted from 1 (after its last batch, too)."""
         return self.epoch + (not self.is_new_epoch)
 
+    def epochs_of(self, iterations: int) -> int:
+        """Number of the epoch in which a number of iterations ends, counted from 1."""
+        return -(-iterations // self._order.batches)
+
     def _names(self) -> str:
         return ", ".join(self._file_names(self._order.batch(self.iteration)))
 
@@ -115,7 +120,9 @@ class LearningRate:
     """Adam's step size in an iteration: warm-up, then constant or a polynomial decay to 0.
 
     poly: ``learning_rate * (1 - iteration / all) ** poly_power`` (Chen et al., *DeepLab*,
-    2017). During the warm-up it is multiplied by 1 / n, 2 / n ... 1.
+    2017). During the warm-up it is multiplied by 1 / n, 2 / n ... 1. At each of ``restarts`` the
+    decay begins again, without warm-up, as Adam's moments are kept (warm restarts: Loshchilov,
+    Hutter, *SGDR*, 2017).
 
     Args:
         params (SimpleNamespace): ``training_params`` of the configuration.
@@ -124,14 +131,16 @@ class LearningRate:
 
     def __init__(self, params, batches: int):
         self._params = params
-        self._iterations = params.epochs * batches
+        self._ends = [0, *(n * batches for n in (*params.restarts, params.epochs))]
 
     def __call__(self, iteration: int) -> float:
         """The step size of an iteration, counted from 0."""
         params = self._params
         rate = params.learning_rate
         if params.schedule == "poly":
-            rate *= (1 - iteration / self._iterations) ** params.poly_power
+            number = bisect.bisect_right(self._ends, iteration, hi=len(self._ends) - 1)
+            start, end = self._ends[number - 1 : number + 1]
+            rate *= (1 - (iteration - start) / (end - start)) ** params.poly_power
         if iteration < params.warmup_iterations:
             rate *= (iteration + 1) / params.warmup_iterations
         return rate

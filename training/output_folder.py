@@ -13,7 +13,7 @@ import psutil
 from config import Config, dump_config, read_config
 from files.errors import UserError, printable
 from files.whole_file import TEMPORARY, replace, sync_folder, write_text
-from training.result_settings import changeable, configured, differences
+from training.result_settings import changeable_after, configured, differences
 
 _CONFIG = "config.yaml"
 # Results that were replaced, until the new ones are as good.
@@ -73,20 +73,22 @@ def _refuse_other_results(folder: str, config: Config, resumed: str | None) -> N
     earlier = os.path.join(folder, _EARLIER)
     if not _files(folder, _TRAINED) and not _files(earlier, _TRAINED):
         return
-    is_own = resumed and (_lies_in(resumed, folder) or _lies_in(resumed, earlier))
+    if resumed and (_lies_in(resumed, folder) or _lies_in(resumed, earlier)):
+        return  # the snapshot itself has been compared
     here = configured(config)
     try:
         there = configured(read_config(os.path.join(folder, _CONFIG)))
     except UserError as error:
-        if is_own:
-            return  # the snapshot itself has been compared
         there, differing = None, [f"unknown ({error})"]
     else:
-        differing = differences(there, here, changeable(here) if is_own else ())
+        differing = differences(there, here)
     if not differing:
         return
     can_go_on = there and _snapshots(folder) and resumed is None
-    goes_on = can_go_on and not differences(there, here, changeable(here))
+    # To the end of the schedule that both have; extended() makes it the longer one.
+    goes_on = can_go_on and not differences(
+        there, here, changeable_after(1, there, here)
+    )
     raise UserError(
         f"output_path: {printable(folder)} holds the results of another configuration: "
         f"{', '.join(differing)}; choose another output_path, "

@@ -44,6 +44,10 @@ def _checksum(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
+# When the learning rate starts to fall, and when it reaches 0.
+_SCHEDULE = {"training_params.restarts", "training_params.epochs"}
+
+
 def changeable(settings: Settings) -> set[str]:
     """The keys that may have another value when a run goes on.
 
@@ -52,8 +56,25 @@ def changeable(settings: Settings) -> set[str]:
     """
     keys = marked(Mark.PATH) | marked(Mark.LENGTH)
     if settings["training_params.schedule"] != "constant":
-        keys -= {"training_params.epochs"}
+        keys -= _SCHEDULE
     return keys
+
+
+def changeable_after(epoch: int, there: Settings, here: Settings) -> set[str]:
+    """changeable(), given that a run has come to some epoch.
+
+    Two runs had the same learning rates until then if their schedules restart or end at the same
+    epochs, up to the first that is not before it.
+    """
+    is_same = _ends(there, epoch) == _ends(here, epoch)
+    return changeable(here) | (_SCHEDULE if is_same else set())
+
+
+def _ends(settings: Settings, epoch: int) -> list[int]:
+    """The epochs at which the schedule restarts or ends, up to the first that is not before one."""
+    restarts = settings.get("training_params.restarts", [])
+    ends = [*restarts, settings["training_params.epochs"]]
+    return [end for start, end in zip([0, *ends], ends) if start < epoch or not start]
 
 
 def differences(

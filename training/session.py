@@ -20,7 +20,7 @@ from training.distributed import OneProcess
 from training.folder_lock import locked
 from training.interruption import Interrupted, StopSignals
 from training.model_files import save_model
-from training.result_settings import Settings, changeable, result_settings
+from training.result_settings import Settings, result_settings
 from training.snapshots import restore, restore_newest
 
 
@@ -53,9 +53,14 @@ class Session:
         self.settings = result_settings(self.config, train.lines, val.lines, table)
 
     def run(
-        self, trainer: chainer.training.Trainer, class_weights: ClassWeights | None
+        self,
+        trainer: chainer.training.Trainer,
+        data_summary: str,
+        class_weights: ClassWeights | None,
     ) -> int:
         """Train in output_path, which is locked meanwhile; all processes must call it.
+
+        What is known about the data is printed first, but not if the training is refused.
 
         Returns:
             int: the exit code: 0, or a signal's.
@@ -69,7 +74,9 @@ class Session:
             if is_first:
                 trainer.extend(refuse_lost_folder)
                 self._prepare(trainer)
+                print(data_summary)
                 if class_weights:
+                    print(class_weights.as_table() + "\n")
                     class_weights.write(trainer.out)
             self.processes.share_state(trainer.updater)
             try:
@@ -87,7 +94,8 @@ class Session:
 
     def _prepare(self, trainer: chainer.training.Trainer) -> None:
         """Go on with the run that output_path holds, or clear it for a new one."""
-        resumed = None if self.arguments.resume is None else self._resume(trainer)
+        goes_on = self.arguments.resume is not None or self.arguments.extend
+        resumed = self._resume(trainer) if goes_on else None
         overwrite = self.arguments.overwrite
         earlier = output_folder.take_over(trainer.out, self.config, resumed, overwrite)
         if earlier:
@@ -98,11 +106,13 @@ class Session:
 
     def _resume(self, trainer: chainer.training.Trainer) -> str | None:
         """Bring the trainer to the state of a snapshot; gives its path, None if there is none."""
-        path = self.arguments.resume
+        path, more = self.arguments.resume, self.arguments.extend
         if path:
             restore(path, trainer, self.settings)
         else:
             path = restore_newest(trainer.out, trainer, self.settings)
+        if more:
+            self._refuse_unfinished(trainer, path)
         if not path:
             print(
                 f"--resume: no snapshot in {trainer.out} yet; starting from the beginning"
@@ -110,6 +120,8 @@ class Session:
             return None
         epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
         print(f"resumed from {path}, after epoch {epoch} (iteration {iteration})")
+        if more:
+            print(self._extension(more))
         epochs = self.config.training_params.epochs
         if epoch >= epochs and not trainer.updater.is_new_epoch:
             raise UserError(
@@ -118,11 +130,29 @@ class Session:
                 "--resume"
             )
         if epoch >= epochs:
-            # Where the learning rate depends on the epochs, a run cannot go on with more of them.
-            can_go_on = "training_params.epochs" in changeable(self.settings)
-            more = "; for more, make training_params.epochs larger" if can_go_on else ""
-            print(f"this run has finished already{more}")
+            print("this run has finished already; for N more epochs: --extend N")
         return path
+
+    def _refuse_unfinished(self, trainer, path: str | None) -> None:
+        """Raise a UserError where there is no finished run that --extend could make longer."""
+        if not path:
+            raise UserError(
+                f"--extend: there is no run in {trainer.out} to train on; start one without it"
+            )
+        end = self.config.training_params.restarts[-1]
+        if trainer.updater.epoch < end:
+            raise UserError(
+                f"--extend: the run in {trainer.out} has not finished yet: it has done "
+                f"{trainer.updater.epoch} of {end} epochs; go on with --resume instead"
+            )
+
+    def _extension(self, more: int) -> str:
+        """What --extend does, above all to the learning rate."""
+        params = self.config.training_params
+        rate = f"the learning rate stays {params.learning_rate:g}"
+        if params.schedule == "poly":
+            rate = f"the learning rate starts again at {params.learning_rate:g} and falls to 0"
+        return f"training on for {_epochs(more)}, to epoch {params.epochs}; {rate}"
 
     def _print_how_to_go_on(self, trainer: chainer.training.Trainer) -> None:
         """The last lines of a run that was asked to end."""
@@ -138,7 +168,7 @@ class Session:
         best = log[best_entry(log)]
         model_path = chainer.global_config.user_train_args.model_path
         print(
-            f"\ntraining finished after {trainer.updater.epoch} epochs; best epoch {best['epoch']}:\n"
+            f"\ntraining finished after {_epochs(trainer.updater.epoch)}; best epoch {best['epoch']}:\n"
             f"  validation pixel accuracy {best['validation/main/accuracy']:.1%}, "
             f"mean IoU {best['validation/main/miou']:.1%}\n"
             f"  model   {model_path.format('best')}\n"
@@ -148,3 +178,7 @@ class Session:
             f"  report  {os.path.join(trainer.out, 'report.html')}\n"
             f"score it on the test images: {command('predict.py', self.arguments)}"
         )
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'' if number == 1 else 's'}"

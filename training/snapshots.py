@@ -17,7 +17,7 @@ from files.whole_file import is_in_use
 from training.interruption import Interrupted
 from training.result_settings import (
     Settings,
-    changeable,
+    changeable_after,
     differences,
     from_array,
     to_array,
@@ -172,7 +172,9 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
     values = read_npz(path, "--resume", max_bytes, must_have_checksum=True)
     try:
         there = from_array(values[_FINGERPRINT])
-        differing = differences(there, settings, changeable(settings))
+        epoch = trainer.updater.epochs_of(int(values["updater/iteration"]))
+        changeable = changeable_after(epoch, there, settings)
+        differing = differences(there, settings, changeable)
         none_keys = [str(key) for key in values[_NONE_KEYS]]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError(f"--resume: {path} is no snapshot of a run") from None

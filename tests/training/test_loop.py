@@ -14,6 +14,7 @@ PARAMS = {
     "schedule": "constant",
     "poly_power": 2,
     "warmup_iterations": 0,
+    "restarts": [],
 }
 
 
@@ -30,6 +31,11 @@ class TestLearningRate:
     def test_poly_falls_by_the_power_of_what_is_left(self):
         # 0.8 times 1, (3/4)^2, (2/4)^2, (1/4)^2
         assert rates(schedule="poly") == pytest.approx([0.8, 0.45, 0.2, 0.05])
+
+    def test_poly_starts_again_after_an_epoch_of_restarts(self):
+        # 0.8 times 1, (1/2)^2, and again
+        expected = [0.8, 0.2, 0.8, 0.2]
+        assert rates(schedule="poly", restarts=[1]) == pytest.approx(expected)
 
     def test_warm_up_rises_to_the_full_rate(self):
         # 1/4, 2/4, 3/4 and all of it

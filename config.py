@@ -41,7 +41,7 @@ from dataset.label_table import (
 )
 from dataset.list_reader import read_list
 from files.errors import UserError, printable
-from files.paths import relative
+from files.paths import from_here, relative
 from files.validation import validated
 from files.value_types import Count, Number, PathText, is_path, one_of, range_of
 from files.yaml_reader import read_yaml, set_value
@@ -54,6 +54,8 @@ class Mark(Enum):
     LENGTH = "how long a run lasts, and after how many epochs it stores a model"
     FREE = "no result depends on it, or not more than on the machine"
 
+
+_PROJECT = Path(__file__).resolve().parent
 
 _Positive = Annotated[Count, Field(ge=1)]
 _Factor = Annotated[Number, Field(gt=0, le=8)]
@@ -172,15 +174,19 @@ def marked(mark: Mark) -> set[str]:
 
 
 def add_config_arguments(
-    parser: argparse.ArgumentParser, default: str | None = None
+    parser: argparse.ArgumentParser, default: str = "config.yaml"
 ) -> None:
-    """Give a program the options ``--config`` and ``--set``, load_config()'s arguments."""
+    """Give a program the options ``--config`` and ``--set``, load_config()'s arguments.
+
+    Args:
+        parser: of the program.
+        default: the configuration without ``--config``; its name in the project's folder.
+    """
     parser.add_argument(
         "--config",
-        required=default is None,
-        default=default,
+        default=from_here(os.path.join(_PROJECT, default)),
         metavar="FILE",
-        help="the YAML configuration",
+        help=f"the YAML configuration; {default} beside the program, if not given",
     )
     parser.add_argument(
         "--set",
@@ -192,17 +198,20 @@ def add_config_arguments(
 
 
 def command(program: str, arguments: argparse.Namespace, *more: str) -> str:
-    """What to type to start a program of this project with the same configuration.
+    """What to type, in the current folder, to start a program with the same configuration.
 
     Args:
-        program: its file.
+        program: its name in the project's folder.
         arguments: of the options of add_config_arguments().
         more: further options.
     """
     # uv sets UV for what it runs; outside of its environment, plain python finds no Chainer.
     start = ["uv", "run"] if "UV" in os.environ else ["python"]
+    if "UV" in os.environ and _PROJECT not in (Path.cwd(), *Path.cwd().parents):
+        start += ["--project", from_here(_PROJECT)]  # uv would not find the environment
+    path = from_here(os.path.join(_PROJECT, program))
     overrides = [word for pair in arguments.set for word in ("--set", pair)]
-    words = [*start, program, "--config", arguments.config, *overrides, *more]
+    words = [*start, path, "--config", arguments.config, *overrides, *more]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
@@ -217,8 +226,21 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     """
     config = read_config(path, overrides)
     ensure_configured_demo_data(config.image_dir_path)
-    set_global_config(config)
+    try:
+        set_global_config(config)
+    except UserError as error:
+        raise UserError(f"{error}{_where_to_get(config.image_dir_path)}") from None
     return config
+
+
+def _where_to_get(folder: str) -> str:
+    """For the book's data, which are not part of this project: where it says how to get them."""
+    if "camseq01" not in folder.lower() or os.path.isdir(folder):
+        return ""
+    guide = from_here(os.path.join(_PROJECT, "docs", "camseq01.md"))
+    return (
+        f"\n       CamSeq01 is not in {from_here(folder)}; {guide} says how to get it"
+    )
 
 
 def read_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:

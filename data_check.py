@@ -21,6 +21,7 @@ from dataset.label_reader import UnknownColors
 from dataset.label_table import LabelTable
 from evaluation import panels
 from files.errors import UserError, printable_lines, run_program
+from files.paths import from_here
 from files.progress_bar import progress_bar
 from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
     path = os.path.join(args.output_path, "data_check.png")
     if draw_samples(summaries, path, args.label_table):
-        print(f"samples as the network sees them: {path}")
+        print(f"samples as the network sees them: {from_here(path)}")
     print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}")
     return 2 if errors else 0
 

@@ -27,7 +27,7 @@ from evaluation.segmenter import Segmenter
 from evaluation.trained_model import add_model_argument, restore_model
 from files import whole_file
 from files.errors import UserError, run_program
-from files.paths import relative
+from files.paths import from_here, relative
 from files.png_writer import write_png
 from files.progress_bar import progress_bar
 from files.text_table import percent
@@ -124,7 +124,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     whole_file.write_text(os.path.join(folder, "scores.json"), text + "\n")
     print_scores(figures, model_path, folder)
-    print(f"report: {write_report(args.output_path)}")
+    print(f"report: {from_here(write_report(args.output_path))}")
 
 
 def draw_examples(
@@ -159,14 +159,14 @@ def image_title(image: dict) -> str:
 def print_scores(figures: dict, model_path: str, folder: str) -> None:
     photo = figures["at_photo_size"]
     print(
-        f"{len(figures['images'])} test images, model {model_path}"
+        f"{len(figures['images'])} test images, model {from_here(model_path)}"
         f"{', averaged with the mirrored image' if figures['mirrored'] else ''}\n"
         f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
         f"mean IoU {percent(figures['mean_iou'])} at the size the network works at\n"
         f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
         f"mean IoU {percent(photo['mean_iou'])} at the photos' own size\n\n"
         f"{score_table(figures)}\n\n"
-        f"scores.json, confusion.png, best.png, worst.png, each image in colours: {folder}"
+        f"scores.json, confusion.png, best.png, worst.png, each image in colours: {from_here(folder)}"
     )
 
 

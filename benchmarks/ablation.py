@@ -75,7 +75,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         description="Measure what each ingredient of the recommended recipe is worth."
     )
     # The recommended recipe, and the data.
-    add_config_arguments(parser, default=str(HERE / "camseq01_recommended.yaml"))
+    add_config_arguments(parser, default="camseq01_recommended.yaml")
     parser.add_argument(
         "--book",
         default=str(HERE / "camseq01.yaml"),

@@ -13,6 +13,7 @@ from evaluation.segmenter import Segmenter
 from evaluation.video import draw_overlay_video
 from files.errors import UserError, printable, printable_lines
 from files.opencv import cv2
+from files.paths import from_here
 from files.png_writer import write_png
 from files.progress_bar import print_above, progress_bar
 
@@ -57,7 +58,7 @@ def apply_model(
     if found and not is_input:
         panels.draw_legend(path, found, table)
         print(
-            f"in {folder}:\n"
+            f"in {from_here(folder)}:\n"
             "  NAME_overlay.png  the colours of the classes over a photo (a video: .mp4)\n"
             "  NAME_color.png    the colours alone\n"
             "  NAME_classes.png  the number of each pixel's class\n"
@@ -90,7 +91,7 @@ def _apply_to_video(
     target = f"{item.target}_overlay.mp4"
     video = draw_overlay_video(segmenter, item.path, target, table)
     rate = f"{video.frames} frames, {video.rate:.1f} a second"
-    print_above(printable(f"{item.path}: {rate} -> {target}"))
+    print_above(printable(f"{item.path}: {rate} -> {from_here(target)}"))
     if not video.missing:
         return video.classes, None
     return video.classes, (

@@ -12,6 +12,7 @@ from evaluation.model_description import MODEL_KEYS, adopt_description
 from fcn_squeeze import FCN
 from files import weights
 from files.errors import UserError
+from files.paths import from_here
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def restore_model(config: Config, arguments: argparse.Namespace) -> FCN:
         arguments.model = args.model_path.format(args.model_version)
         if not os.path.isfile(arguments.model):
             raise UserError(
-                f"there is no trained model {arguments.model} yet; "
+                f"there is no trained model {from_here(arguments.model)} yet; "
                 f"train one with: {command('train.py', arguments)}"
             )
     description = weights.read_description(arguments.model, what)

@@ -1,4 +1,4 @@
-"""Paths as they are stored in files, which may be read on another operating system."""
+"""Spells paths: as files store them for any operating system, and as a user would type them."""
 
 import os
 
@@ -14,3 +14,12 @@ def relative(path: str | os.PathLike, folder: str | os.PathLike) -> str:
     except ValueError:
         path = os.path.abspath(path)
     return path.replace(os.sep, "/")
+
+
+def from_here(path: str) -> str:
+    """A path relative to the current folder, or absolute where that is shorter."""
+    absolute = os.path.abspath(path)
+    try:
+        return min(os.path.relpath(path), absolute, key=len)
+    except ValueError:  # Windows: on another drive
+        return absolute

@@ -9,6 +9,18 @@ from pydantic import BaseModel, ValidationError
 
 from files.errors import UserError, printable
 
+# What pydantic says in the words of its own types, in those of a YAML file.
+_WORDS = {
+    "model_type": "should be a section: indented lines 'key: value' below it",
+    "dict_type": "should be a section: indented lines 'key: value' below it",
+    "string_type": "should be text",
+    "string_too_short": "should not be empty",
+    "int_type": "should be an integer",
+    "float_parsing": "should be a number",
+    "bool_type": "should be true or false",
+    "too_short": "should be a list of {min_length} or more",
+    "too_long": "should be a list of no more than {max_length}",
+}
 _MAX_PROBLEMS = 20  # of a file of another kind, all would fill the screen
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -67,12 +79,18 @@ def _sentence(problem: dict, known: Iterable[str]) -> str:
     if problem["type"] in ("extra_forbidden", "invalid_key"):
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
         return f"unknown key {key}" + (f"; did you mean {near[0]}?" if near else "")
-    wanted = problem["msg"]
-    for prefix in ("Value error, ", "Input ", "List "):
-        wanted = wanted.removeprefix(prefix)
-    return (
-        f"{key}: {_short(problem['input'], reprlib.repr)} is not allowed; it {wanted}"
-    )
+    value = _short(problem["input"], reprlib.repr)
+    return f"{key}: {value} is not allowed; it {_wanted(problem)}"
+
+
+def _wanted(problem: dict) -> str:
+    """What a value should be, beginning with a verb."""
+    if problem["type"] == "list_type":
+        value = printable(_short(problem["input"]))[:80]
+        return f"should be a list: write [{value}]"
+    if problem["type"] in _WORDS:
+        return _WORDS[problem["type"]].format_map(problem.get("ctx", {}))
+    return problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
 
 
 def _short(value: object, to_text: Callable[[object], str] = str) -> str:

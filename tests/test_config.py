@@ -1,4 +1,6 @@
+import argparse
 import os
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
@@ -123,6 +125,7 @@ CAMSEQ01 = {
     "training_params.batch_size": 20,
     "training_params.weight_decay": 0.0005,
     "training_params.epochs": 99,
+    "training_params.restarts": [],
     "training_params.snapshot_epochs": 5,
     "training_params.class_weights": 0,
     "training_params.lovasz": 0,
@@ -411,4 +414,54 @@ def test_next_command_is_the_one_that_works_where_this_one_did(monkeypatch, uv, 
     arguments = SimpleNamespace(config="my config.yaml", set=["seed=1"])
     assert config.command("train.py", arguments, "--resume") == (
         f"{start} train.py --config 'my config.yaml' --set seed=1 --resume"
+    )
+
+
+def test_next_command_works_from_another_folder(monkeypatch, tmp_path):
+    project = Path(config.__file__).parent
+    monkeypatch.chdir(tmp_path)
+    arguments = SimpleNamespace(config="my.yaml", set=[])
+    monkeypatch.delenv("UV", raising=False)
+    start, path, *others = shlex.split(config.command("train.py", arguments))
+    assert (start, others) == ("python", ["--config", "my.yaml"])
+    assert os.path.samefile(path, project / "train.py")
+    monkeypatch.setenv("UV", "/bin/uv")
+    words = shlex.split(config.command("train.py", arguments))
+    assert words[:3] == ["uv", "run", "--project"]
+    assert os.path.samefile(words[3], project)
+
+
+def test_without_config_it_is_the_one_beside_the_program(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    config.add_config_arguments(parser)
+    path = parser.parse_args([]).config
+    assert os.path.samefile(path, Path(config.__file__).with_name("config.yaml"))
+
+
+def test_missing_camseq01_says_where_to_get_it(small_data):
+    message = error_of(small_data, "image_dir_path=data/CamSeq01", "label_path=none")
+    assert "CamSeq01 is not in " in message
+    assert f"{os.path.join('docs', 'camseq01.md')} says how to get it" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("ignore_labels=Void", "a list: write [Void]"),
+        ("augmentation_params.zoom=1", "a list: write [1]"),
+        ("augmentation_params.zoom=[1]", "a list of 2 or more"),
+        ("augmentation_params.zoom=[1, 1, 1]", "a list of no more than 2"),
+        ("training_params=3", "a section: indented lines 'key: value' below it"),
+        ("bypass=1", "true or false"),
+        ("loader_jobs=two", "an integer"),
+        ("image_scale=half", "a number"),
+        ("label_path=1", "text"),
+    ],
+)
+def test_what_a_value_should_be_is_said_in_words_of_the_file(
+    small_data, override, wanted
+):
+    assert error_of(small_data, override).endswith(
+        f"is not allowed; it should be {wanted}"
     )

@@ -141,5 +141,6 @@ def _brief_description(summaries: list[ListSummary]) -> str:
         f"classes: {shown}" + (f" and {more} more" if more > 0 else ""),
     ]
     if not all(summary.is_complete for summary in summaries):
-        lines[1] += f" (in {sum(len(s.sizes) for s in summaries)} labels of them)"
+        read = sum(len(summary.sizes) for summary in summaries)
+        lines[1] += f" (counted in {read} of the labels)"
     return "\n".join(lines + [f"warning: {w}" for w in warnings_about(summaries)])

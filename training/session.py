@@ -13,6 +13,7 @@ from config import Config, command
 from evaluation.report import write_report
 from evaluation.run_log import best_entry
 from files.errors import UserError
+from files.paths import from_here
 from mini_batch_loader import DatasetPreProcessor
 from training import output_folder
 from training.class_weights import ClassWeights
@@ -100,8 +101,8 @@ class Session:
         earlier = output_folder.take_over(trainer.out, self.config, resumed, overwrite)
         if earlier:
             print(
-                f"replacing the results of an earlier run in {trainer.out}; until this one has "
-                f"finished, the earlier one can be continued with --resume {earlier}"
+                f"replacing the results of an earlier run in {from_here(trainer.out)}; until this one has "
+                f"finished, the earlier one can be continued with --resume {from_here(earlier)}"
             )
 
     def _resume(self, trainer: chainer.training.Trainer) -> str | None:
@@ -115,11 +116,13 @@ class Session:
             self._refuse_unfinished(trainer, path)
         if not path:
             print(
-                f"--resume: no snapshot in {trainer.out} yet; starting from the beginning"
+                f"--resume: no snapshot in {from_here(trainer.out)} yet; starting from the beginning"
             )
             return None
         epoch, iteration = trainer.updater.epoch, trainer.updater.iteration
-        print(f"resumed from {path}, after epoch {epoch} (iteration {iteration})")
+        print(
+            f"resumed from {from_here(path)}, after epoch {epoch} (iteration {iteration})"
+        )
         if more:
             print(self._extension(more))
         epochs = self.config.training_params.epochs
@@ -137,12 +140,12 @@ class Session:
         """Raise a UserError where there is no finished run that --extend could make longer."""
         if not path:
             raise UserError(
-                f"--extend: there is no run in {trainer.out} to train on; start one without it"
+                f"--extend: there is no run in {from_here(trainer.out)} to train on; start one without it"
             )
         end = self.config.training_params.restarts[-1]
         if trainer.updater.epoch < end:
             raise UserError(
-                f"--extend: the run in {trainer.out} has not finished yet: it has done "
+                f"--extend: the run in {from_here(trainer.out)} has not finished yet: it has done "
                 f"{trainer.updater.epoch} of {end} epochs; go on with --resume instead"
             )
 
@@ -166,16 +169,17 @@ class Session:
         """The last lines: what was reached, where everything is, and what to do next."""
         log = trainer.get_extension("LogReport").log
         best = log[best_entry(log)]
-        model_path = chainer.global_config.user_train_args.model_path
+        out = from_here(trainer.out)
+        model_path = from_here(chainer.global_config.user_train_args.model_path)
         print(
             f"\ntraining finished after {_epochs(trainer.updater.epoch)}; best epoch {best['epoch']}:\n"
             f"  validation pixel accuracy {best['validation/main/accuracy']:.1%}, "
             f"mean IoU {best['validation/main/miou']:.1%}\n"
             f"  model   {model_path.format('best')}\n"
             f"          {model_path.format('final')} (the last epoch's)\n"
-            f"  log     {os.path.join(trainer.out, 'log')}\n"
-            f"  curves  {os.path.join(trainer.out, 'curves.png')}\n"
-            f"  report  {os.path.join(trainer.out, 'report.html')}\n"
+            f"  log     {os.path.join(out, 'log')}\n"
+            f"  curves  {os.path.join(out, 'curves.png')}\n"
+            f"  report  {os.path.join(out, 'report.html')}\n"
             f"score it on the test images: {command('predict.py', self.arguments)}"
         )
 

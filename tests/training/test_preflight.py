@@ -46,13 +46,13 @@ def test_short_form_reads_a_bounded_number_of_pairs(small_data, monkeypatch):
     unread = set(range(5)) - set(data_summary.spread_out(5, 2))
     (small_data.images / f"train_{min(unread)}.png").write_text("no picture")
     text = check_datasets(*lists_of(small_data))
-    assert "(in 4 labels of them)" in text
+    assert "(counted in 4 of the labels)" in text
 
 
 def test_short_form_takes_bounded_time_but_reads_a_few_pairs(small_data, monkeypatch):
     monkeypatch.setattr(preflight, "_MAX_SECONDS", 0)
     monkeypatch.setattr(preflight, "_MIN_READ", 1)
-    assert "(in 2 labels of them)" in check_datasets(*lists_of(small_data))
+    assert "(counted in 2 of the labels)" in check_datasets(*lists_of(small_data))
 
 
 def test_short_form_stops_at_the_first_fault(small_data):

@@ -16,7 +16,6 @@ import numpy as np
 from dataset import augmentation
 from dataset.batches import stack_examples
 from dataset.epoch_order import Draw, EpochOrder, random_generator
-from dataset.file_finder import find_image, find_label, label_beside
 from dataset.list_reader import read_list
 from dataset.pair_cache import PairCache
 from dataset.pair_reader import read_pair
@@ -35,8 +34,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     Attributes:
         names (list of str): file names of the images, as in the list.
-        lines (list of str): what the list says, one line an image: its name, and behind a tab
-            that of its label, where there is one.
+        lines (list of str): of each image its name, and behind a tab its label's, if listed.
         scaled_bits (dict): {index: how many bits became 8} of the images of 16 bits read so far.
 
     Raises:
@@ -45,14 +43,12 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     def __init__(self, args: SimpleNamespace):
         self.args = args
-        self.names, self._labels = read_list(
-            args.image_pointer_path, args.image_pointer_key
-        )
+        self._list = read_list(args.image_pointer_path, args.image_pointer_key)
+        self.names, self.lines = self._list.images, self._list.lines
         self.scaled_bits: dict[int, int] = {}
         self._multiple = chainer.global_config.user_multiple
-        self._order = EpochOrder(
-            len(self.names), args.training_params.batch_size, args.seed
-        )
+        batch_size = args.training_params.batch_size
+        self._order = EpochOrder(len(self.names), batch_size, args.seed)
         self.normalize = make_normalizer(args.normalizer)
         self._cache = PairCache(args.cache_size * 2**20)
 
@@ -85,8 +81,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
     def load_data(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """A batch: images float32 (N, C, H, W), labels int32 (N, H, W).
 
-        Plain numbers give the same augmentation each time; the numbers of an EpochOrder,
-        another in each epoch.
+        Plain numbers give the same augmentation each time, those of an EpochOrder another one.
 
         Raises:
             UserError: as get_example(), and where the images are not all of one size.
@@ -121,12 +116,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         Raises:
             UserError: as get_example().
         """
-        pair = read_pair(
-            self.path(index),
-            self.label_path(index),
-            self.args.in_ch,
-            self.args.label_table,
-        )
+        paths = self.path(index), self.label_path(index)
+        pair = read_pair(*paths, self.args.in_ch, self.args.label_table)
         if pair.scaled_bits:
             self.scaled_bits[index] = pair.scaled_bits
         return pair.image, pair.label
@@ -145,10 +136,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
         Args:
             index: number of the image, for messages.
-            size: (H, W) of its file.
-
-        Raises:
-            UserError: it is too small.
+            size: (H, W) of its file; a UserError where it is too small.
         """
         scaled = augmentation.scaled_size(size, self.args.image_scale)
         self._refuse_too_small(index, scaled)
@@ -160,25 +148,11 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     def path(self, index: int) -> str:
         """Path of an image file, which need not exist."""
-        return find_image(self.args.image_dir_path, self.names[index])
+        return self._list.image_path(self.args.image_dir_path, index)
 
     def label_path(self, index: int) -> str:
-        """Path of an image's label: the one that the list names, or the one beside the image.
-
-        Raises:
-            UserError: there is none.
-        """
-        name = self._labels[index] if self._labels else None
-        if name is None:
-            return label_beside(self.path(index))
-        return find_label(self.args.image_dir_path, name)
-
-    @property
-    def lines(self) -> list[str]:
-        if not self._labels:
-            return self.names
-        pairs = zip(self.names, self._labels, strict=True)
-        return [name if label is None else f"{name}\t{label}" for name, label in pairs]
+        """Path of an image's label; a UserError where there is none."""
+        return self._list.label_path(self.args.image_dir_path, index)
 
     def _vary(self, image: np.ndarray, label: np.ndarray, draw: Draw):
         """Scale by the batch's factor, crop at random, and augment."""
@@ -211,9 +185,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
     def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
         """Raise a UserError where an augmentation by scale would leave too little of an image.
 
-        Args:
-            index: number of the image, for the message.
-            size: (H, W) after image_scale.
+        Its size is (H, W) after image_scale.
         """
         smallest = augmentation.scaled_size(size, min([1.0, *self.scales]))
         self._refuse_too_small(index, smallest, "augmentation_params.scale")

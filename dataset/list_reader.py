@@ -3,7 +3,12 @@
 import os
 from typing import NamedTuple
 
-from dataset.file_finder import PICTURE_ENDINGS
+from dataset.file_finder import (
+    PICTURE_ENDINGS,
+    find_image,
+    find_label,
+    label_beside,
+)
 from files.errors import UserError, has_control_characters
 from files.text_file import read_text
 
@@ -22,6 +27,29 @@ class ImageList(NamedTuple):
 
     images: list[str]
     labels: list[str | None]
+
+    @property
+    def lines(self) -> list[str]:
+        """One line an image: its name, and behind a tab that of its label, if there is one."""
+        if not self.labels:
+            return self.images
+        pairs = zip(self.images, self.labels, strict=True)
+        return [name if label is None else f"{name}\t{label}" for name, label in pairs]
+
+    def image_path(self, folder: str, index: int) -> str:
+        """Path of an image file, which need not exist."""
+        return find_image(folder, self.images[index])
+
+    def label_path(self, folder: str, index: int) -> str:
+        """Path of a label: the one that the list names, or the one beside the image.
+
+        Raises:
+            UserError: there is none.
+        """
+        name = self.labels[index] if self.labels else None
+        if name is None:
+            return label_beside(self.image_path(folder, index))
+        return find_label(folder, name)
 
 
 def read_list(path: str, key: str = "image pointer") -> ImageList:

@@ -84,6 +84,7 @@ def test_ctrl_break_asks_a_run_to_end(monkeypatch):
 def test_suggested_commands_are_quoted_as_windows_shells_read_them(monkeypatch):
     arguments = argparse.Namespace(config="my data.yaml", set=[])
     monkeypatch.delenv("UV", raising=False)
-    monkeypatch.setattr(config, "os", types.SimpleNamespace(name="nt", environ={}))
+    fake = types.SimpleNamespace(name="nt", environ={}, path=os.path)
+    monkeypatch.setattr(config, "os", fake)
     words = config.command("train.py", arguments, "--resume")
     assert words == 'python train.py --config "my data.yaml" --resume'

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from files.errors import BrokenFileError, UserError
+from files.errors import BrokenFileError, UserError, printable
 
 
 def read_text(path: str | Path, what: str, max_bytes: int) -> str:
@@ -17,19 +17,20 @@ def read_text(path: str | Path, what: str, max_bytes: int) -> str:
     Raises:
         UserError: the file cannot be read, is no regular file, too large, or not UTF-8.
     """
+    name = printable(path)
     try:
         if regular_size(path, what) > max_bytes:
             limit = f"{max_bytes >> 20} MiB"
             raise UserError(
-                f"{what}: {path} is larger than {limit}; is it the right file?"
+                f"{what}: {name} is larger than {limit}; is it the right file?"
             )
         with open(path, encoding="utf-8-sig", newline="") as file:
             return file.read()
     except OSError as error:
-        raise UserError(f"{what}: cannot read {path}: {error.strerror}") from None
+        raise UserError(f"{what}: cannot read {name}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{what}: {path} is not a text file in UTF-8 (byte {error.start}); save it as UTF-8"
+            f"{what}: {name} is not a text file in UTF-8 (byte {error.start}); save it as UTF-8"
         ) from None
 
 
@@ -42,5 +43,7 @@ def regular_size(path: str | Path, what: str) -> int:
     """
     size = os.stat(path).st_size
     if not os.path.isfile(path):
-        raise BrokenFileError(f"{what}: {path} is a folder, pipe or device, not a file")
+        raise BrokenFileError(
+            f"{what}: {printable(path)} is a folder, pipe or device, not a file"
+        )
     return size

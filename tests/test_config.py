@@ -398,7 +398,7 @@ class TestErrors:
     def test_pipe_device_or_folder_is_no_configuration(self, tmp_path):
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path / "pipe", "/dev/zero", tmp_path):
-            assert "it is no file" in error_of_file(path)
+            assert "is a folder, pipe or device, not a file" in error_of_file(path)
 
     def test_config_of_more_than_a_megabyte(self, small_data):
         small_data.config_path.write_text("#" * (1 << 20) + "\nseed: 1\n")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dataset.toy_street.canvas import LABEL_COLORS
 from dataset.toy_street.scene import render_scene
+from files import whole_file
 from files.errors import UserError, run_program
 from files.png_writer import encode_png
 from files.text_file import read_text
@@ -181,7 +182,7 @@ def publish(draft, folder, replace):
     (folder / "images").mkdir(exist_ok=True)
     pictures = [f"images/{path.name}" for path in (draft / "images").iterdir()]
     for name in (*pictures, "label_color", *pointers):
-        replace(draft / name, folder / name)
+        whole_file.replace(draft / name, folder / name)
 
 
 def refuse_lists_of_others(pointer):

@@ -73,22 +73,22 @@ def _refuse_other_results(folder: str, config: Config, resumed: str | None) -> N
     earlier = os.path.join(folder, _EARLIER)
     if not _files(folder, _TRAINED) and not _files(earlier, _TRAINED):
         return
-    if resumed and (_lies_in(resumed, folder) or _lies_in(resumed, earlier)):
-        return  # the snapshot itself has been compared
+    is_own = resumed and (_lies_in(resumed, folder) or _lies_in(resumed, earlier))
     here = configured(config)
     try:
         there = configured(read_config(os.path.join(folder, _CONFIG)))
     except UserError as error:
+        if is_own:
+            return  # the snapshot itself has been compared
         there, differing = None, [f"unknown ({error})"]
     else:
-        differing = differences(there, here)
+        # To the end of the schedule that both have; extended() makes it the longer one.
+        may_differ = changeable_after(1, there, here)
+        differing = differences(there, here, may_differ if is_own else ())
     if not differing:
         return
     can_go_on = there and _snapshots(folder) and resumed is None
-    # To the end of the schedule that both have; extended() makes it the longer one.
-    goes_on = can_go_on and not differences(
-        there, here, changeable_after(1, there, here)
-    )
+    goes_on = can_go_on and not differences(there, here, may_differ)
     raise UserError(
         f"output_path: {printable(folder)} holds the results of another configuration: "
         f"{', '.join(differing)}; choose another output_path, "

@@ -92,7 +92,7 @@ def test_folder_that_turns_out_to_be_a_file(run):
 
 
 def test_image_that_vanishes_while_training_is_named(run, monkeypatch):
-    def check_and_remove(datasets):
+    def check_and_remove(*arguments):
         (run.data.images / "train_2.png").unlink()
         return "data"
 

@@ -217,7 +217,8 @@ def test_training_learns_what_colour_says(small_data):
 
 @pytest.mark.filterwarnings("error")
 def test_training_gives_no_warning(small_data):
-    run(small_data, training_params={"epochs": 1})
+    log = run(small_data, training_params={"epochs": 1})
+    assert len(log) == 1
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")

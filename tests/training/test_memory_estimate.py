@@ -10,9 +10,13 @@ from training.loop import Updater
 GIB = 2**30
 
 
-def test_what_fits_is_not_refused(monkeypatch):
+def test_what_fits_is_not_refused_and_what_does_not_is(monkeypatch):
+    batch = 32, 20, (176, 240)  # measured: 0.91 to 1.05 GB
     monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 2 * GIB)
-    memory_estimate.refuse_too_much(32, 20, (176, 240))  # measured: 1.05 GB
+    assert memory_estimate.refuse_too_much(*batch) is None
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: GIB // 2)
+    with pytest.raises(UserError):
+        memory_estimate.refuse_too_much(*batch)
 
 
 def test_batch_that_cannot_fit_names_the_keys(monkeypatch):

@@ -5,8 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_run import peak_memory
 
 from dataset.image_reader import read_picture
+from dataset.picture_header import checked_picture
 from files.errors import UserError
 from files.opencv import cv2
 
@@ -70,6 +72,39 @@ def test_jpeg_that_is_cut_is_refused_though_it_has_an_end(
     cut = start + int(share * (len(content) - start))
     with pytest.raises(UserError, match="a: not an image that can be read"):
         picture_of(tmp_path, content[:cut] + end)
+
+
+WEBPS = {
+    "lossy": saved("WEBP", Image.fromarray(PHOTO)),
+    "lossless": saved("WEBP", Image.fromarray(PHOTO), lossless=True),
+    "extended": saved("WEBP", Image.fromarray(PHOTO), exif=b"Exif\0\0" + bytes(20)),
+}
+
+
+@pytest.mark.parametrize("kind", WEBPS)
+def test_size_of_a_webp_is_that_of_another_reader(kind):
+    chunk = {"lossy": b"VP8 ", "lossless": b"VP8L", "extended": b"VP8X"}[kind]
+    assert WEBPS[kind][12:16] == chunk
+    _, pixels = checked_picture("a", WEBPS[kind])
+    assert pixels == 160 * 120
+
+
+def refusal_of(content: bytes) -> str:
+    with pytest.raises(UserError) as caught:
+        checked_picture("a", content)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", WEBPS)
+def test_webp_that_claims_the_largest_size_is_refused_without_room_for_it(kind):
+    # The largest width and height: 14 bits each, or 24 of an extended file.
+    places = {"lossy": (26, 30), "lossless": (21, 25), "extended": (24, 30)}
+    content = bytearray(WEBPS[kind])
+    first, last = places[kind]
+    content[first:last] = b"\xff" * (last - first)
+    message, memory = peak_memory(refusal_of, bytes(content))
+    assert "bytes cannot hold the 16" in message
+    assert memory < 50
 
 
 def test_animated_png_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Compares training runs: python visualizer.py result/a result/b"""
+"""Compares training runs: python visualizer.py result/"""
 
 if __name__ == "__main__":
     import files.ctrl_c  # noqa: F401  (until all below is imported)
@@ -8,101 +8,100 @@ import os
 
 import chainer_compat
 
-from evaluation.figures import curve_axes, percentages, save_figure, show_name
-from evaluation.run_log import best_entry, read_config, read_log, series
+from evaluation.comparison import (
+    Run,
+    as_csv,
+    best_and_final,
+    differences,
+    iou_by_class,
+    over_seeds,
+    read_runs,
+)
+from evaluation.figures import (
+    curve_axes,
+    percentages,
+    save_figure,
+    scale_losses,
+    show_name,
+)
+from evaluation.run_log import series
 from files.errors import UserError, run_program
-from files.text_table import align
+from files.whole_file import write_text
 
 
 def compare_runs(folders: list[str], path: str) -> str:
     """Draw the curves of several runs into one picture, and describe how they differ.
 
     Args:
-        folders: output folders of trainings.
-        path: the picture to write (PNG).
+        folders: output folders of trainings, or folders above them.
+        path: the picture to write (PNG); the same with ``.csv`` is written, too.
 
     Returns:
-        str: a table of best and final figures, and one of the config keys that differ.
+        str: tables of best and final figures, of means over seeds, of the IoU by class, and of
+        the config keys that differ.
 
     Raises:
-        UserError: a folder holds no run.
+        UserError: a folder holds no run, or there is only one run in all.
     """
-    logs = [read_log(folder) for folder in folders]
-    configs = [read_config(folder) for folder in folders]
+    runs = read_runs(folders)
+    if len(runs) < 2:
+        raise UserError(
+            "there is only one run to compare; name two runs or more, or a folder above them, "
+            "as in: visualizer.py result/"
+        )
+    draw_runs(runs, path)
+    write_text(csv_path(path), as_csv(runs))
+    tables = best_and_final, over_seeds, iou_by_class, differences
+    return "\n\n".join(filter(None, (table(runs) for table in tables)))
+
+
+def csv_path(path: str) -> str:
+    """Where the figures go, given where the picture goes."""
+    return os.path.splitext(path)[0] + ".csv"
+
+
+def draw_runs(runs: list[Run], path: str) -> None:
+    """Draw the curves of several runs into one picture."""
     figure, loss_axes, iou_axes, rate_axes = curve_axes()
-    for number, (folder, log) in enumerate(zip(folders, logs, strict=True)):
-        epochs, best = series(log, "epoch"), best_entry(log)
-        color = f"C{number % 10}"
+    for number, run in enumerate(runs):
+        log, color = run.log, f"C{number % 10}"
+        epochs = series(log, "epoch")
         validation = percentages(log, "validation/main/miou")
         loss_axes.plot(epochs, series(log, "main/loss"), color=color, linestyle=":")
         loss_axes.plot(epochs, series(log, "validation/main/loss"), color=color)
         iou_axes.plot(epochs, percentages(log, "main/miou"), color=color, linestyle=":")
-        label = f"{folder} (best {validation[best]:.1f} %, epoch {epochs[best]:.0f})"
+        best = epochs[run.best], validation[run.best]
+        label = f"{run.folder} (best {best[1]:.1f} %, epoch {best[0]:.0f})"
         iou_axes.plot(epochs, validation, color=color, label=label)
-        iou_axes.plot(epochs[best], validation[best], "*", color=color, markersize=11)
+        iou_axes.plot(*best, "*", color=color, markersize=11)
         rate_axes.plot(epochs, series(log, "lr"), color=color)
     rate_axes.set(ylim=(0, None), xlim=iou_axes.get_xlim())
     for text in iou_axes.legend(fontsize=8).get_texts():
         show_name(text)
+    scale_losses(loss_axes)
     loss_axes.plot([], [], color="#555555", label="validation")
     loss_axes.plot([], [], color="#555555", linestyle=":", label="training")
     loss_axes.legend()
     save_figure(figure, path)
-    return f"{_best_and_final(folders, logs)}\n\n{_differences(folders, configs)}"
-
-
-def _best_and_final(folders: list[str], logs: list[list[dict]]) -> str:
-    """Validation figures of each run, in its best and in its last epoch."""
-    rows = [["validation", "epoch", "mean IoU", "accuracy", "loss", "s an epoch"]]
-    for folder, log in zip(folders, logs, strict=True):
-        seconds = series(log, "elapsed_time")[-1] / max(len(log), 1)
-        for what, index in (("best", best_entry(log)), ("final", len(log) - 1)):
-            miou, accuracy, loss = (
-                series(log, f"validation/main/{key}")[index]
-                for key in ("miou", "accuracy", "loss")
-            )
-            epoch = f"{series(log, 'epoch')[index]:.0f}"
-            shares = f"{miou:.1%}", f"{accuracy:.1%}"
-            rows.append(
-                [f"{folder} {what}", epoch, *shares, f"{loss:.4f}", f"{seconds:.1f}"]
-            )
-    return align(rows)
-
-
-def _differences(folders: list[str], configs: list[dict]) -> str:
-    """The config keys in which runs differ, but for where they write to."""
-    keys = dict.fromkeys(key for config in configs for key in config)
-    rows = []
-    for key in keys:
-        values = [str(config.get(key, "-")) for config in configs]
-        if key.endswith(
-            ("_path", "_pointer")
-        ):  # these are relative to each run's folder
-            values = [
-                os.path.normpath(os.path.join(f, v))
-                for f, v in zip(folders, values, strict=True)
-            ]
-        if key != "output_path" and len(set(values)) > 1:
-            rows.append([key, *values])
-    if not rows:
-        return "the configurations do not differ"
-    return align([["config key", *folders], *rows])
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare training runs.")
-    parser.add_argument("runs", nargs="+", metavar="FOLDER", help="an output_path")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="FOLDER",
+        help="an output_path, or a folder above several",
+    )
     parser.add_argument(
         "--output",
         default="comparison.png",
         metavar="FILE",
-        help="the picture to write; comparison.png if not given",
+        help="the picture to write; comparison.png if not given. The figures go beside it (.csv)",
     )
     arguments = parser.parse_args(argv)
-    if len(arguments.runs) < 2:
-        raise UserError("name two runs or more, as in: visualizer.py result/a result/b")
     print(compare_runs(arguments.runs, arguments.output))
-    print(f"\ncurves of all: {arguments.output}")
+    print(f"\ncurves of all: {arguments.output}; figures: {csv_path(arguments.output)}")
 
 
 if __name__ == "__main__":

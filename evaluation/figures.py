@@ -15,6 +15,9 @@ from evaluation.run_log import best_entry, series
 from files.png_writer import write_png
 
 _TRAINING, _VALIDATION, _BEST = "#1f77b4", "#d95f02", "#2a7f3f"
+_EXPLODED = (
+    30  # times the median of the losses: the largest one takes up the whole axis
+)
 _FEW = 30  # a dot marks each epoch of a curve that has no more than this
 
 
@@ -37,6 +40,7 @@ def draw_curves(log: list[dict], path: str) -> None:
         iou_axes.plot(epochs, percentages(log, f"{prefix}/miou"), **line)
     best = best_entry(log)
     value = percentages(log, "validation/main/miou")[best]
+    scale_losses(loss_axes)
     for axes in (loss_axes, iou_axes):
         axes.axvline(epochs[best], color=_BEST, linestyle="--", linewidth=1)
     label = f"best: {value:.1f} % in epoch {epochs[best]:.0f}"
@@ -66,14 +70,24 @@ def curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
     rate_axes = figure.add_subplot(grid[1, :])
     loss_axes.set(ylabel="loss", title="Loss (validation: cross entropy alone)")
     iou_axes.set(ylabel="mean IoU (%)", title="Mean IoU")
-    rate_axes.set(ylabel="Adam's alpha", title="Learning rate")
+    rate_axes.set(title="Learning rate (Adam's alpha)")
     for axes in (loss_axes, iou_axes, rate_axes):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
     rate_axes.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
-    rate_axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+    rate_axes.yaxis.set_major_formatter("{x:g}")  # no 1e-3 apart, beside the title
     return figure, loss_axes, iou_axes, rate_axes
+
+
+def scale_losses(axes: Axes) -> None:
+    """Give drawn losses a logarithmic axis where one has exploded: else all others lie on the floor."""
+    losses = np.concatenate([line.get_ydata() for line in axes.get_lines()]).astype(
+        float
+    )
+    losses = losses[losses > 0]
+    if losses.size and losses.max() > _EXPLODED * np.median(losses):
+        axes.set_yscale("log")
 
 
 def percentages(log: list[dict], key: str) -> list[float]:

@@ -44,7 +44,7 @@ def write_report(folder: str) -> str:
     environment.filters["percent"] = percent
     with open(_TEMPLATE, encoding="utf-8") as file:
         template = environment.from_string(file.read())
-    scores, is_outdated = _scores(folder)
+    scores, is_outdated = current_scores(folder)
     text = template.render(
         name=os.path.basename(os.path.normpath(folder)),
         training=_training(folder),
@@ -103,7 +103,7 @@ def _config(folder: str) -> str:
     return ""
 
 
-def _scores(folder: str) -> tuple[dict | None, bool]:
+def current_scores(folder: str) -> tuple[dict | None, bool]:
     """What predict.py has stored; and whether it is of weights that are no longer there."""
     try:
         scores = read_scores(folder)

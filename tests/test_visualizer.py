@@ -1,17 +1,20 @@
 """The comparison of runs."""
 
+import csv
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 from run_logs import is_picture, log_of
 
 import visualizer
+from evaluation.report import file_digest
 from files.errors import UserError
 
 
 def write_run(folder, mious, **config):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "log").write_text(json.dumps(log_of(mious, lr=0.001)))
     values = {"output_path": ".", "image_dir_path": "../images", **config}
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
@@ -25,9 +28,45 @@ def test_comparison_names_best_and_final_epochs(tmp_path):
     ]
     text = visualizer.compare_runs(runs, str(tmp_path / "both.png"))
     rows = [line.split() for line in text.splitlines()]
-    assert [runs[0], "best", "2", "40.0%", "27.0%", "1.0000", "3.0"] in rows
-    assert [runs[0], "final", "3", "20.0%", "28.0%", "0.6667", "3.0"] in rows
-    assert [runs[1], "final", "1", "30.0%", "26.0%", "2.0000", "3.0"] in rows
+    assert [
+        runs[0],
+        "best",
+        "2",
+        "40.0",
+        "%",
+        "27.0",
+        "%",
+        "1",
+        "3.0",
+        "-",
+        "-",
+    ] in rows
+    assert [
+        runs[0],
+        "final",
+        "3",
+        "20.0",
+        "%",
+        "28.0",
+        "%",
+        "0.6667",
+        "3.0",
+        "-",
+        "-",
+    ] in rows
+    assert [
+        runs[1],
+        "final",
+        "1",
+        "30.0",
+        "%",
+        "26.0",
+        "%",
+        "2",
+        "3.0",
+        "-",
+        "-",
+    ] in rows
     assert is_picture(tmp_path / "both.png")
 
 
@@ -48,3 +87,69 @@ def test_a_folder_without_a_run_is_named(tmp_path):
         visualizer.main([run, str(tmp_path / "none")])
     with pytest.raises(UserError, match="two runs"):
         visualizer.main([run])
+
+
+def write_scores(folder, miou, **iou_of_class):
+    """Scores of fcn_best.npz; the mean is given, classes without pixels are absent."""
+    model = Path(folder) / "model" / "fcn_best.npz"
+    model.parent.mkdir()
+    model.write_bytes(b"weights")
+    overall = {"pixel_accuracy": 0.9, "mean_iou": miou}
+    figures = {
+        "model": "model/fcn_best.npz",
+        "model_sha256": file_digest(str(model)),
+        "time": "2026-01-01 00:00",
+        **overall,
+        "at_photo_size": overall,
+        "classes": [
+            {
+                "class": n,
+                "name": name,
+                "color": [0, 0, 0],
+                "recall": 0.5,
+                "precision": 0.5,
+                "iou": iou,
+                "pixels": int(iou is not None),
+            }
+            for n, (name, iou) in enumerate(iou_of_class.items())
+        ],
+        "ignored": [],
+        "images": [],
+    }
+    (Path(folder) / "predict").mkdir()
+    (Path(folder) / "predict" / "scores.json").write_text(json.dumps(figures))
+
+
+def test_runs_below_a_folder_are_compared_best_first_with_their_test_scores(tmp_path):
+    low = write_run(tmp_path / "result" / "a", [0.1], seed=1)
+    high = write_run(
+        tmp_path / "result" / "deep" / "b", [0.3], seed=2, image_dir_path="../../images"
+    )
+    write_run(tmp_path / "result" / "a" / "earlier", [0.9])
+    write_scores(low, 0.25, Road=0.5, Car=None)
+    write_scores(high, 0.35, Road=0.625, Car=0.125)
+    picture = tmp_path / "all.png"
+    lines = visualizer.compare_runs(
+        [str(tmp_path / "result")], str(picture)
+    ).splitlines()
+    rows = [line.split() for line in lines]
+    assert [row[0] for row in rows[1:5]] == [high, high, low, low]
+    assert rows[1][-4:] == ["35.0", "%", "90.0", "%"]
+    assert rows[2][-2:] == ["-", "-"]  # the last epoch's weights are not scored
+    # 20 % and sqrt((10^2 + 10^2) / 1) of validation, 30 and sqrt(5^2 + 5^2) of test
+    means = ["2", "20.0", "±", "14.1", "%", "30.0", "±", "7.1", "%"]
+    assert [high, "...", *means] in rows
+    assert ["Road", "62.5", "%", "50.0", "%"] in rows
+    assert ["Car", "12.5", "%", "-"] in rows
+    first, second, third = csv.reader((tmp_path / "all.csv").open())
+    assert first[-2:] == ["IoU Road", "IoU Car"]
+    assert (second[0], second[-2:]) == (high, ["0.625", "0.125"])
+    assert (third[0], third[-2:]) == (low, ["0.5", ""])
+
+
+def test_a_broken_run_below_a_folder_is_named_and_left_out(tmp_path, capsys):
+    for name in ("a", "b", "broken"):
+        write_run(tmp_path / name, [0.1])
+    (tmp_path / "broken" / "log").write_text("[")
+    visualizer.compare_runs([str(tmp_path)], str(tmp_path / "all.png"))
+    assert f"left out: {tmp_path / 'broken' / 'log'}" in capsys.readouterr().err

@@ -25,11 +25,19 @@ _TABLES = (
     ((_LOSS, _MIOU), (_LOSS, _MIOU)),  # 59 columns
     ((_LOSS,), (_LOSS, _MIOU)),  # 39 columns
 )
+# A network that guesses has a cross entropy of about ln(classes), 3.5 for 32 of them; weights of
+# classes (up to 10) and the Lovász loss (up to 100) add to it, but never come near this.
+_LARGEST_LOSS = 1000
 _GROUPS = "training", "validation"
 # Drawing the curves takes 0.2 s. It may take up one part in so many of the training's time.
 _RARENESS = 5
 # Validation images that are drawn.
 _SHOWN = 4
+
+
+def _cell(form: str, figure: float) -> str:
+    """A figure of the table, in 10 columns whatever its size."""
+    return form.format(figure) if not figure >= 1e4 else f"{figure:10.2e}"
 
 
 class EpochTable(extension.Extension):
@@ -45,6 +53,7 @@ class EpochTable(extension.Extension):
         self._epochs = epochs
         self._start = 0.0
         self._columns = _TABLES[0]
+        self._has_warned = False
 
     def initialize(self, trainer) -> None:
         self._start = time.monotonic()
@@ -67,13 +76,22 @@ class EpochTable(extension.Extension):
         now = time.monotonic()
         figures = trainer.get_extension("LogReport").log[-1]
         cells = [
-            form.format(figures.get(prefix + key, np.nan))
+            _cell(form, figures.get(prefix + key, np.nan))
             for prefix, columns in zip(("", "validation/"), self._columns)
             for key, _, form in columns
         ]
         seconds = self._if_wide(f"{now - self._start:.1f}")
         print_above(f"{epoch:4}/{self._epochs:<4}{''.join(cells)}{seconds}")
         self._start = now
+        largest = max(
+            figures.get(key, 0) for key in ("main/loss", "validation/main/loss")
+        )
+        if largest > _LARGEST_LOSS and not self._has_warned:
+            self._has_warned = True
+            print_above(
+                f"warning: the loss is {largest:.3g}, far above that of guessing: the training has "
+                "exploded; stop it, and lower training_params.learning_rate"
+            )
 
     def _if_wide(self, cell: str) -> str:
         return "" if self._columns is _TABLES[-1] else f"{cell:>10}"

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from run_logs import is_picture, log_of
 
 from dataset.label_table import LabelTable
@@ -70,3 +71,31 @@ def test_confusion_is_drawn_with_any_class_names(tmp_path, names):
     path = tmp_path / "confusion.png"
     figures.draw_confusion(confusion, table, str(path))
     assert is_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"), [([3, 2, 1], "linear"), ([3, 3e12, 1], "log")]
+)
+def test_losses_are_drawn_on_a_logarithmic_axis_where_one_explodes(
+    monkeypatch, losses, scale
+):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, path: drawn.append(figure)
+    )
+    log = log_of([0.1, 0.3, 0.2], lr=0.001)
+    for entry, loss in zip(log, losses, strict=True):
+        entry["validation/main/loss"] = loss
+    figures.draw_curves(log, "curves.png")
+    assert drawn[0].axes[0].get_yscale() == scale
+
+
+def test_no_text_beside_the_small_axis_of_the_learning_rate(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, path: drawn.append(figure)
+    )
+    figures.draw_curves(log_of([0.1, 0.3], lr=0.002), "curves.png")
+    FigureCanvasAgg(drawn[0]).draw()
+    axis = drawn[0].axes[2].yaxis
+    assert not axis.get_label_text() and not axis.get_offset_text().get_text()

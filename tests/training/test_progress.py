@@ -1,6 +1,7 @@
 """The pictures that a training leaves, whatever its length."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from screens import Shown, train_in_terminal
@@ -108,3 +109,21 @@ def test_in_a_file_there_is_the_whole_table_and_no_bar(small_data, capfd):
     output, errors = capfd.readouterr()
     assert re.search(r"\n +4/4( +[\d.]+%?){7}\n", output)
     assert "\r" not in output and not errors
+
+
+def test_a_loss_that_has_exploded_is_told_once(capsys):
+    for loss, warnings in ((999, 0), (3e12, 1)):
+        trainer = SimpleNamespace(
+            updater=SimpleNamespace(epoch=1),
+            get_extension=lambda name, loss=loss: SimpleNamespace(
+                log=[{"main/loss": loss}]
+            ),
+        )
+        table = progress.EpochTable(epochs=2)
+        table(trainer)
+        table(trainer)
+        output = capsys.readouterr().out
+        assert output.count("lower training_params.learning_rate") == warnings
+        assert output.count("the loss is 3e+12") == warnings
+        rows = [line for line in output.splitlines() if "1/2" in line]
+        assert {len(row) for row in rows} == {79}

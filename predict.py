@@ -17,6 +17,7 @@ from config import (
     add_config_arguments,
     load_config,
 )
+from dataset.list_reader import read_list
 from evaluation import panels
 from evaluation.application import apply_model
 from evaluation.figures import draw_confusion
@@ -116,6 +117,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
         "model": relative(model_path, args.output_path),
         "model_sha256": digest,
         "mirrored": arguments.mirror,
+        "chosen_on": count_chosen_on(dataset, model_path),
         "time": time.strftime("%Y-%m-%d %H:%M"),
         **scores.as_dict(),
     }
@@ -125,6 +127,20 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
     whole_file.write_text(os.path.join(folder, "scores.json"), text + "\n")
     print_scores(figures, model_path, folder)
     print(f"report: {from_here(write_report(args.output_path))}")
+
+
+def count_chosen_on(dataset: DatasetPreProcessor, model_path: str) -> int:
+    """Images of a list by which fcn_best was chosen among the epochs; 0 for other models."""
+    val = chainer.global_config.user_val_args
+    if os.path.realpath(model_path) != os.path.realpath(val.model_path.format("best")):
+        return 0
+    try:
+        names = read_list(val.image_pointer_path, val.image_pointer_key).images
+    except UserError:  # the list is not needed any more
+        return 0
+    return len(
+        {*map(os.path.normpath, names)} & {*map(os.path.normpath, dataset.names)}
+    )
 
 
 def draw_examples(

@@ -15,6 +15,7 @@ from evaluation.run_log import (
     best_entry,
     read_config_text,
     read_log,
+    read_record,
     read_scores,
     series,
 )
@@ -49,6 +50,7 @@ def write_report(folder: str) -> str:
         name=os.path.basename(os.path.normpath(folder)),
         training=_training(folder),
         config=_config(folder),
+        record=_record(folder),
         scores=scores,
         is_outdated=is_outdated,
         classes=by_iou(scores) if scores else [],
@@ -94,6 +96,12 @@ def _training(folder: str) -> dict | None:
             "accuracy": series(log, "validation/main/accuracy")[best],
             "miou": series(log, "validation/main/miou")[best],
         }
+    return None
+
+
+def _record(folder: str) -> dict | None:
+    with suppress(UserError):
+        return read_record(folder)
     return None
 
 

@@ -71,11 +71,37 @@ class _Scores(_Overall):
     model: str
     model_sha256: str
     mirrored: StrictBool = False
+    chosen_on: Annotated[StrictInt, Field(ge=0)] = 0
     time: str
     at_photo_size: _Overall
     classes: list[_Class]
     ignored: list[str]
     images: list[_Image]
+
+
+class _Record(BaseModel):
+    """What training/run_record.py stored about the start of a run."""
+
+    date: str
+    command: str
+    versions: dict[str, str]
+    machine: str
+    data: dict[str, str]
+
+
+def read_record(folder: str) -> dict | None:
+    """When, where, with what and on what a run was started, from ``run.json``; None if unknown.
+
+    Raises:
+        UserError: the file is broken.
+    """
+    path = os.path.join(folder, "run.json")
+    try:
+        return _Record.model_validate_json(_read(path)).model_dump()
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise UserError(f"{path}: not the record of a run: {_first(error)}") from None
 
 
 def read_log(folder: str) -> list[dict]:

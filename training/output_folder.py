@@ -23,7 +23,7 @@ _SNAPSHOT = r"snapshot_iteration_(?P<iteration>\d+)\.npz"
 _TRAINED = {"": rf"{_SNAPSHOT}|log", "model": r"fcn_\w+\.npz"}
 # What is replaced together with it; predict/ is what predict.py found out about the weights.
 _RESULTS = {
-    "": rf"{_TRAINED['']}|curves\.png|report\.html|class_weights\.csv",
+    "": rf"{_TRAINED['']}|curves\.png|report\.html|run\.json|class_weights\.csv",
     "model": _TRAINED["model"],
     "progress": r"epoch_\d+\.png",
     "predict": r"scores\.json|(confusion|best|worst|.+_color)\.png",

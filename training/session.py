@@ -22,6 +22,7 @@ from training.folder_lock import locked
 from training.interruption import Interrupted, StopSignals
 from training.model_files import save_model
 from training.result_settings import Settings, result_settings
+from training.run_record import write_record
 from training.snapshots import restore, restore_newest
 
 
@@ -52,6 +53,7 @@ class Session:
     def __post_init__(self, train: DatasetPreProcessor, val: DatasetPreProcessor):
         table = train.args.label_table
         self.settings = result_settings(self.config, train.lines, val.lines, table)
+        self._lists = {"training": train, "validation": val}
 
     def run(
         self,
@@ -75,6 +77,7 @@ class Session:
             if is_first:
                 trainer.extend(refuse_lost_folder)
                 self._prepare(trainer)
+                write_record(trainer.out, self.arguments, self._lists)
                 print(data_summary)
                 if class_weights:
                     print(class_weights.as_table() + "\n")

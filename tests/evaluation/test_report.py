@@ -90,3 +90,33 @@ def test_names_of_classes_are_text_not_markup(run_folder):
     text = report_of(run_folder)
     assert "&lt;b&gt;Road&lt;/b&gt;" in text
     assert "<b>Road</b>" not in text
+
+
+def test_it_tells_when_where_and_on_what_the_run_was_started(run_folder):
+    record = {
+        "date": "2026-01-02 03:04",
+        "command": "python train.py --config a&b.yaml",
+        "versions": {"Chainer": "7.8.1", "NumPy": "2.0"},
+        "machine": "Linux, 2 cores",
+        "data": {"training": "5 images, 0123456789abcdef"},
+    }
+    (run_folder / "run.json").write_text(json.dumps(record))
+    text = report_of(run_folder)
+    for shown in (
+        *("2026-01-02 03:04", "a&amp;b.yaml", "Chainer 7.8.1, NumPy 2.0<"),
+        *(
+            "Linux, 2 cores",
+            "<td>training data</td><td>5 images, 0123456789abcdef</td>",
+        ),
+    ):
+        assert shown in text
+    (run_folder / "run.json").write_text("{}")
+    assert "training data" not in report_of(run_folder)
+
+
+def test_scores_on_images_that_chose_the_model_are_marked(run_folder):
+    figures = write_scores(run_folder)
+    assert "in the validation list" not in report_of(run_folder)
+    path = run_folder / "predict" / "scores.json"
+    path.write_text(json.dumps({**figures, "chosen_on": 7}))
+    assert "7 of these images are in the validation list" in report_of(run_folder)

@@ -21,7 +21,7 @@ from dataset.list_reader import read_list
 from evaluation import panels
 from evaluation.application import apply_model
 from evaluation.figures import draw_confusion
-from evaluation.input_files import distinct
+from evaluation.input_files import distinct, standard_input
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
@@ -53,8 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     folder = os.path.join(args.output_path, "predict")
     output_folder.remove_leftovers(args.output_path)
     if arguments.inputs:
-        inputs_folder = os.path.join(folder, "inputs")
-        return apply_model(segmenter, arguments.inputs, args.label_table, inputs_folder)
+        with standard_input(arguments.inputs) as inputs:
+            to = arguments.output or os.path.join(folder, "inputs")
+            numbers = arguments.numbers
+            return apply_model(segmenter, inputs, args.label_table, to, numbers)
     score_model(segmenter, args, arguments, folder, processes)
     return 0
 
@@ -67,7 +69,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="a photo, a video, or a folder of them; without any, the test images are scored",
+        help="a photo, a video, or a folder of them, or - for a photo on standard input; "
+        "without any, the test images are scored",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="where the results of INPUTs go; without it, output_path/predict/inputs",
+    )
+    parser.add_argument(
+        "--numbers",
+        action="store_true",
+        help="of videos, write the class numbers, too: NAME_classes.mkv, lossless",
     )
     add_config_arguments(parser)
     add_model_argument(parser)
@@ -76,7 +89,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="average the scores with those of the mirrored image: better, in twice the time",
     )
-    return parser.parse_intermixed_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
+    if not arguments.inputs and (arguments.output or arguments.numbers):
+        parser.error("--output and --numbers are for photos and videos; name some")
+    return arguments
 
 
 def restore_segmenter(config: Config, arguments, processes) -> Segmenter:

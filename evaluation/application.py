@@ -19,20 +19,25 @@ from files.progress_bar import print_above, progress_bar
 
 
 def apply_model(
-    segmenter: Segmenter, arguments: list[str], table: LabelTable, folder: str
+    segmenter: Segmenter,
+    named: list[str],
+    table: LabelTable,
+    folder: str,
+    with_numbers: bool,
 ) -> int:
     """Write what the model makes of photos and videos, and say what could not be done.
 
     Args:
         segmenter: the trained network.
-        arguments: files and folders.
+        named: files and folders.
         table: names and colours.
         folder: where the results go.
+        with_numbers: write the class numbers of videos, too.
 
     Returns:
         int: exit code: 2 if any could not be read or written, else 0.
     """
-    inputs, problems = find_inputs(arguments, folder)
+    inputs, problems = find_inputs(named, folder)
     found: set[int] = set()
     for problem in problems:
         _print_problem(problem)
@@ -41,8 +46,10 @@ def apply_model(
             print(printable(f"{item.path}: its results are called {item.target}_..."))
     for item in progress_bar(inputs, len(inputs), "input"):
         try:
-            apply = _apply_to_video if item.is_video else _apply_to_photo
-            classes, problem = apply(segmenter, item, table)
+            if item.is_video:
+                classes, problem = _apply_to_video(segmenter, item, table, with_numbers)
+            else:
+                classes, problem = _apply_to_photo(segmenter, item, table), None
             found |= classes
         except UserError as error:
             problem = str(error)
@@ -61,7 +68,7 @@ def apply_model(
             f"in {from_here(folder)}:\n"
             "  NAME_overlay.png  the colours of the classes over a photo (a video: .mp4)\n"
             "  NAME_color.png    the colours alone\n"
-            "  NAME_classes.png  the number of each pixel's class\n"
+            "  NAME_classes.png  the number of each pixel's class (a video: .mkv, by --numbers)\n"
             "  legend.png        which colour is which class"
         )
     if problems:
@@ -71,9 +78,7 @@ def apply_model(
     return 2 if problems else 0
 
 
-def _apply_to_photo(
-    segmenter: Segmenter, item: Input, table: LabelTable
-) -> tuple[set[int], None]:
+def _apply_to_photo(segmenter: Segmenter, item: Input, table: LabelTable) -> set[int]:
     """Write overlay, colours and class numbers of a photo; gives the classes found in it."""
     photo = read_any_image(item.path)
     classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
@@ -81,15 +86,20 @@ def _apply_to_photo(
     colors = table.colors_of_classes(classes)
     write_png(f"{item.target}_color.png", colors)
     write_png(f"{item.target}_overlay.png", panels.overlay(photo, colors))
-    return set(np.unique(classes).tolist()), None
+    return set(np.unique(classes).tolist())
 
 
 def _apply_to_video(
-    segmenter: Segmenter, item: Input, table: LabelTable
+    segmenter: Segmenter, item: Input, table: LabelTable, with_numbers: bool
 ) -> tuple[set[int], str | None]:
-    """Write an overlay of a video; gives the classes found in it, and what is wrong with it."""
+    """Write an overlay of a video, and its class numbers if wanted.
+
+    Returns:
+        tuple: the classes found in it; what is wrong with it, or None.
+    """
     target = f"{item.target}_overlay.mp4"
-    video = draw_overlay_video(segmenter, item.path, target, table)
+    numbers = f"{item.target}_classes.mkv" if with_numbers else None
+    video = draw_overlay_video(segmenter, item.path, target, table, numbers)
     rate = f"{video.frames} frames, {video.rate:.1f} a second"
     print_above(printable(f"{item.path}: {rate} -> {from_here(target)}"))
     if not video.missing:

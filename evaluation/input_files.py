@@ -1,11 +1,16 @@
 """Finds the photos and videos that a user named, and a name for the results of each."""
 
 import os
+import shutil
+import sys
+import tempfile
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 PHOTO_ENDINGS = (
-    *(".bmp", ".dib", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
+    *(".bmp", ".dib", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
     *(".ppm", ".tif", ".tiff", ".webp"),
 )
 VIDEO_ENDINGS = (
@@ -13,7 +18,7 @@ VIDEO_ENDINGS = (
     *(".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
 # Endings of the files that are written for an input.
-RESULTS = ("_color.png", "_overlay.png", "_classes.png", "_overlay.mp4")
+RESULTS = ("_color.png", "_overlay.png", "_classes.png", "_overlay.mp4", "_classes.mkv")
 
 
 @dataclass(frozen=True)
@@ -130,3 +135,16 @@ def _folded(name: str) -> str:
 
 def _ending(path: str) -> str:
     return os.path.splitext(path)[1].lower()
+
+
+@contextmanager
+def standard_input(named: list[str]) -> Iterator[list[str]]:
+    """The inputs that were named; a file with what comes on standard input in the place of -."""
+    if "-" not in named:
+        yield named
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "standard_input")
+        with open(path, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [path if name == "-" else name for name in named]

@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,10 @@ from files.whole_file import whole_file
 # Hides FFmpeg's own messages about a broken file, which do not name it; ours do.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-_CODEC = "mp4v"  # the one that OpenCV's wheels can write and most players can read
+# The first that this OpenCV can write: H.264, which its wheels lack; VP9, which browsers play, too;
+# MPEG-4, which they do not.
+_CODECS = "avc1", "vp09", "mp4v"
+_LOSSLESS = ("FFV1",)  # class numbers must not be smoothed
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
 # These store the number of their frames; of others, OpenCV estimates it from the duration.
 _COUNTED = (".3gp", ".avi", ".m4v", ".mov", ".mp4")
@@ -45,7 +48,11 @@ class OverlayVideo:
 
 
 def draw_overlay_video(
-    segmenter: Segmenter, path: str, target: str, table: LabelTable
+    segmenter: Segmenter,
+    path: str,
+    target: str,
+    table: LabelTable,
+    numbers: str | None = None,
 ) -> OverlayVideo:
     """Write a copy of a video with the classes drawn over it, without sound.
 
@@ -56,12 +63,16 @@ def draw_overlay_video(
         path: any video that OpenCV reads.
         target: the .mp4 to write; an odd last line or column is cut off, as the codec demands.
         table: the colours.
+        numbers: a further video to write, if given: an .mkv, one grey level a class, lossless.
 
     Raises:
         UserError: no frame of the video can be read, or the target cannot be written.
     """
     start, count, classes = time.monotonic(), 0, set()
-    with _readable(path) as name, whole_file(target) as temporary:
+    with ExitStack() as files:
+        name = files.enter_context(_readable(path))
+        temporary = files.enter_context(whole_file(target))
+        temporary_numbers = numbers and files.enter_context(whole_file(numbers))
         video = cv2.VideoCapture(name)
         try:
             found, frame = video.read()
@@ -73,17 +84,30 @@ def draw_overlay_video(
             total = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
             rate = video.get(cv2.CAP_PROP_FPS)
             frames = _frames(video, frame)
-            with _writer(temporary, target, rate, width, height) as writer:
+            with ExitStack() as writers:
+                shape = rate, width, height
+                writer = writers.enter_context(
+                    _writer(temporary, target, _CODECS, *shape)
+                )
+                if numbers:
+                    number_writer = writers.enter_context(
+                        _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
+                    )
                 for frame in progress_bar(
                     frames, total or None, "frame", os.path.basename(path)
                 ):
-                    drawn, found_classes = _overlay_frame(segmenter, frame, table)
+                    drawn, found = _overlay_frame(segmenter, frame, table)
                     writer.write(drawn[:height, :width])
-                    classes |= found_classes
+                    if numbers:
+                        grey = np.ascontiguousarray(found[:height, :width], np.uint8)
+                        number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+                    classes |= set(np.unique(found).tolist())
                     count += 1
         finally:
             video.release()
         _refuse_lost_frames(temporary, target, count)
+        if numbers:
+            _refuse_lost_frames(temporary_numbers, numbers, count)
     speed = count / max(time.monotonic() - start, 1e-9)
     return OverlayVideo(count, _missing(path, total, count), speed, classes)
 
@@ -107,11 +131,11 @@ def _missing(path: str, total: int, count: int) -> int:
 
 
 def _overlay_frame(segmenter: Segmenter, frame: np.ndarray, table: LabelTable):
-    """BGR in, BGR out, and the classes in it."""
+    """BGR in, BGR out, and the class of each pixel (H, W)."""
     photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
     drawn = panels.overlay(photo, table.colors_of_classes(classes))
-    return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), set(np.unique(classes).tolist())
+    return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), classes
 
 
 @contextmanager
@@ -141,13 +165,23 @@ def _link(path: str, link: str) -> None:
 
 
 @contextmanager
-def _writer(path: str, target: str, rate: float, width: int, height: int) -> Iterator:
+def _writer(
+    path: str,
+    target: str,
+    codecs: tuple[str, ...],
+    rate: float,
+    width: int,
+    height: int,
+) -> Iterator:
     """cv2.VideoWriter that closes its file at the end of the block; target is for messages."""
     open(path, "wb").close()  # OpenCV does not say why it cannot write
     rate = rate if 1 <= rate <= 240 else _USUAL_RATE  # 0 or NaN where it is not known
-    codec = cv2.VideoWriter_fourcc(*_CODEC)
     with _readable(path) as name:
-        writer = cv2.VideoWriter(name, codec, rate, (width, height))
+        for codec in codecs:
+            fourcc = cv2.VideoWriter_fourcc(*codec)
+            writer = cv2.VideoWriter(name, fourcc, rate, (width, height))
+            if writer.isOpened():
+                break
         try:
             if not writer.isOpened():
                 raise UserError(
@@ -167,7 +201,8 @@ def _refuse_lost_frames(path: str, target: str, count: int) -> None:
         while video.grab():
             found += 1
         video.release()
-    if found != count or not _ends_with_a_box(path):
+    is_whole = not path.endswith(".mp4") or _ends_with_a_box(path)
+    if found != count or not is_whole:
         raise UserError(
             f"cannot write {target}: of {count} frames, {found} can be read back; is the disk "
             "full? What was stored before is intact"

@@ -1,7 +1,10 @@
 """Scoring and prediction as a user runs them, with an untrained network."""
 
+import io
 import json
 import os
+import sys
+from types import SimpleNamespace
 
 import chainer
 import numpy as np
@@ -283,3 +286,45 @@ def test_no_temporary_file_is_left(scored_data):
     run(scored_data, scored_data.images / "test_0.png")
     names = [name for _, _, files in os.walk(scored_data.folder) for name in files]
     assert not [name for name in names if ".tmp" in name]
+
+
+def test_a_photo_on_standard_input_goes_into_the_folder_that_is_named(
+    scored_data, tmp_path, monkeypatch
+):
+    content = (scored_data.images / "test_0.png").read_bytes()
+    stdin = SimpleNamespace(buffer=io.BytesIO(content))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    folder = tmp_path / "new" / "results"
+    assert run(scored_data, "-", "--output", folder) == 0
+    endings = "classes", "color", "overlay"
+    expected = [*(f"standard_input_{e}.png" for e in endings)]
+    assert sorted(os.listdir(folder)) == sorted(["legend.png", *expected])
+    run(scored_data, scored_data.images / "test_0.png")
+    for ending in endings:
+        other = scored_data.predict_folder / "inputs" / f"test_0_{ending}.png"
+        ours = folder / f"standard_input_{ending}.png"
+        assert ours.read_bytes() == other.read_bytes()
+
+
+def test_class_numbers_of_a_video_are_written_on_request(scored_data, tmp_path):
+    path = str(tmp_path / "clip.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 12, (50, 34))
+    writer.write(np.zeros((34, 50, 3), np.uint8))
+    writer.release()
+    run(scored_data, path, "--output", tmp_path / "out", "--numbers")
+    names = ["clip_classes.mkv", "clip_overlay.mp4", "legend.png"]
+    assert sorted(os.listdir(tmp_path / "out")) == names
+
+
+@pytest.mark.parametrize("option", [["--output", "x"], ["--numbers"]])
+def test_options_of_photos_and_videos_need_some(scored_data, capsys, option):
+    with pytest.raises(SystemExit):
+        run(scored_data, *option)
+    assert "are for photos and videos; name some" in capsys.readouterr().err
+
+
+def test_images_that_chose_the_best_model_are_counted(scored_data):
+    run(scored_data, "--set", "test_image_pointer=val_pointer")
+    assert scores_of(scored_data)["chosen_on"] == 2
+    run(scored_data)
+    assert scores_of(scored_data)["chosen_on"] == 0

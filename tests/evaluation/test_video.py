@@ -133,7 +133,7 @@ def test_a_full_disk_keeps_the_video_before(tmp_path):
 
 def test_a_size_that_cannot_be_encoded_names_the_target(tmp_path, monkeypatch):
     write_video(tmp_path / "a.avi", 1)
-    monkeypatch.setattr(video, "_CODEC", "none")
+    monkeypatch.setattr(video, "_CODECS", ("none",))
     with pytest.raises(
         UserError, match=r"cannot write .*/a\.mp4: OpenCV cannot encode"
     ):
@@ -152,3 +152,22 @@ def test_where_symbolic_links_are_refused_a_hard_link_serves(tmp_path, monkeypat
         patch.setattr(video.tempfile, "tempdir", str(tmp_path))
         assert draw(tmp_path / "50%.avi", tmp_path / "50%_overlay.mp4").frames == 2
     assert frames_of(tmp_path / "50%_overlay.mp4") == 2
+
+
+def test_class_numbers_of_each_frame_can_be_read_back(tmp_path):
+    write_video(tmp_path / "a.avi", 5)
+    target, numbers = str(tmp_path / "a.mp4"), str(tmp_path / "a.mkv")
+    draw_overlay_video(LeftAndRight(), str(tmp_path / "a.avi"), target, TABLE, numbers)
+    capture = cv2.VideoCapture(numbers)
+    expected = LeftAndRight().classes(np.zeros((64, 96, 3), np.uint8))
+    for _ in range(5):
+        found, frame = capture.read()
+        assert found and (frame == expected[..., None]).all()
+    assert not capture.read()[0]
+
+
+def test_video_is_in_a_format_that_browsers_play(tmp_path):
+    write_video(tmp_path / "a.avi", 2)
+    draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+    fourcc = int(cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FOURCC))
+    assert fourcc.to_bytes(4, "little") in (b"avc1", b"h264", b"vp09", b"VP90")

@@ -119,6 +119,7 @@ class FCN(chainer.Chain):
         self.evaluator = Evaluator(False, n_class)
         self.h = None
         self.loss = None
+        self.cross_entropy = None
 
     def scores(self, x: chainer.Variable) -> chainer.Variable:
         """Class scores before softmax.
@@ -173,17 +174,19 @@ class FCN(chainer.Chain):
             t (Variable or ndarray): int32 (N, H, W), class numbers; -1 is left out.
 
         Returns:
-            Variable: the loss, a scalar.
+            Variable: the loss, a scalar. While training, plain cross entropy is in
+            ``self.cross_entropy`` (ndarray) beside it; else None.
         """
         # The last batch's graph goes before this one's is built: half the peak memory.
-        self.h = self.loss = None
+        self.h = self.loss = self.cross_entropy = None
         self.h = self.scores(x)
         scores = self.h
         if scores.dtype == np.float16:  # a mean over a million pixels needs more digits
             scores = chainer.functions.cast(scores, np.float32)
         if chainer.config.train:
             weight = self.class_weight
-            self.loss = F.softmax_cross_entropy(scores, t, class_weight=weight)
+            losses = F.weighted_cross_entropy(scores, t, weight)
+            self.loss, self.cross_entropy = losses
             if self.lovasz:
                 self.loss += self.lovasz * lovasz_softmax(scores, t)
         else:  # comparable between recipes

@@ -38,6 +38,7 @@ def draw_curves(log: list[dict], path: str) -> None:
         line = {"label": label, "color": color, **style}
         loss_axes.plot(epochs, series(log, f"{prefix}/loss"), **line)
         iou_axes.plot(epochs, percentages(log, f"{prefix}/miou"), **line)
+    draw_cross_entropy(loss_axes, log, **style)
     best = best_entry(log)
     value = percentages(log, "validation/main/miou")[best]
     scale_losses(loss_axes)
@@ -50,6 +51,14 @@ def draw_curves(log: list[dict], path: str) -> None:
     loss_axes.legend()
     iou_axes.legend()
     save_figure(figure, path)
+
+
+def draw_cross_entropy(axes: Axes, log: list[dict], **style) -> None:
+    """Draw what validation's loss can be compared with, where the training loss holds more."""
+    values = np.array(series(log, "main/cross_entropy"), float)
+    if np.isfinite(values).any() and (values != series(log, "main/loss")).any():
+        style |= {"color": _TRAINING, "linestyle": ":", "label": "its cross entropy"}
+        axes.plot(series(log, "epoch"), values, **style)
 
 
 def curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
@@ -68,7 +77,7 @@ def curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
     )
     loss_axes, iou_axes = (figure.add_subplot(grid[0, i]) for i in (0, 1))
     rate_axes = figure.add_subplot(grid[1, :])
-    loss_axes.set(ylabel="loss", title="Loss (validation: cross entropy alone)")
+    loss_axes.set(ylabel="loss", title="Loss")
     iou_axes.set(ylabel="mean IoU (%)", title="Mean IoU")
     rate_axes.set(title="Learning rate (Adam's alpha)")
     for axes in (loss_axes, iou_axes, rate_axes):

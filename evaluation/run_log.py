@@ -39,7 +39,7 @@ _Epoch = TypedDict(
     {
         "epoch": Required[Annotated[StrictInt, Field(ge=0, le=10**9)]],
         "elapsed_time": Required[Annotated[float, Field(ge=0, le=1e12)]],
-        **dict.fromkeys(["lr", *_FIGURES], _Figure),
+        **dict.fromkeys(["lr", "main/cross_entropy", *_FIGURES], _Figure),
     },
     total=False,
 )

@@ -140,12 +140,13 @@ def softmax_cross_entropy(
         class_weight: What a pixel of each class counts, (C,); None: 1.
 
     Returns:
-        (loss, gx); loss is a float, gx (N, C, H, W) or ``None``.
+        (loss, gx, plain): loss is a float, gx (N, C, H, W) or ``None``, plain the loss with
+        all classes counting 1.
     """
     scores, labels = x.reshape(*x.shape[:2], -1), t.reshape(len(t), -1)
     gx = np.empty(x.shape, x.dtype) if gradient else None
     blocks = _pixel_blocks(x)
-    losses = np.zeros(len(blocks))
+    losses, plain = np.zeros((2, len(blocks)))
 
     def block(i: int) -> None:
         n, pixels = blocks[i]
@@ -163,14 +164,16 @@ def softmax_cross_entropy(
         np.subtract(score, largest, out=probability)
         np.exp(probability, out=probability)
         total = np.add.reduce(probability, axis=0)
-        losses[i] = ((np.log(total) - target) * counts).sum(dtype=np.float64)
+        loss = np.log(total) - target
+        losses[i] = (loss * counts).sum(dtype=np.float64)
+        plain[i] = loss.sum(where=valid, dtype=np.float64)
         if gradient:
             weight = (counts * x.dtype.type(coefficient)).astype(x.dtype, copy=False)
             probability *= weight / total
             probability[place] -= weight
 
     threads.parallel(block, range(len(blocks)))
-    return losses.sum() * coefficient, gx
+    return losses.sum() * coefficient, gx, plain.sum() * coefficient
 
 
 def _pixel_blocks(x: np.ndarray) -> list[tuple[int, slice]]:

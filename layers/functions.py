@@ -234,6 +234,7 @@ def concat(xs, axis=1):
 
 class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
     _gx = None
+    plain = None  # the loss without class weights, where it is known
 
     def _takes(self, x, t) -> bool:
         return (
@@ -261,7 +262,8 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
         self.retain_inputs((0, 1))
         count = np.count_nonzero(t != self.ignore_label) if self.normalize else len(x)
         self._coeff = 1.0 / max(count, 1)
-        loss, self._gx = self._loss(x, t, chainer.config.enable_backprop)
+        with_gradient = chainer.config.enable_backprop
+        loss, self._gx, self.plain = self._loss(x, t, with_gradient)
         return (np.asarray(loss, x.dtype),)
 
     def _loss(self, x, t, gradient: bool):
@@ -281,7 +283,7 @@ class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
         # Not kept after use: the array is as large as the scores.
         gx, self._gx = self._gx, None
         if gx is None:
-            _, gx = self._loss(x, t, True)
+            _, gx, _ = self._loss(x, t, True)
         if grad_outputs[0].array != 1:
             gx *= grad_outputs[0].array
         return chainer.Variable(gx, requires_grad=False), None
@@ -315,6 +317,26 @@ def softmax_cross_entropy(
         normalize, cache_score, class_weight, ignore_label, reduce
     )
     return function.apply((x, t))[0]
+
+
+def weighted_cross_entropy(x, t, class_weight):
+    """Softmax cross entropy with and without class weights, on a CPU in one pass.
+
+    Args:
+        x (Variable): float (N, C, H, W), scores.
+        t (Variable or ndarray): int (N, H, W), labels; -1 is left out.
+        class_weight (ndarray): float (C,); None: all are 1.
+
+    Returns:
+        tuple: Variable, the weighted loss; ndarray, the plain one, through which no gradient goes.
+    """
+    function = _SoftmaxCrossEntropy(class_weight=class_weight)
+    loss = function.apply((x, t))[0]
+    plain = function.plain
+    if plain is None:
+        with chainer.no_backprop_mode():
+            plain = chainer.functions.softmax_cross_entropy(x, t).array
+    return loss, np.asarray(plain) if _is_numpy(x) else plain
 
 
 def _is_numpy(x) -> bool:

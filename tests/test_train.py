@@ -17,6 +17,7 @@ LOG_KEYS = {
     "iteration",
     "elapsed_time",
     "main/loss",
+    "main/cross_entropy",
     "main/accuracy",
     "main/miou",
     "validation/main/loss",

@@ -17,35 +17,43 @@ from evaluator import summarize
 
 
 class _Figures:
-    """Loss and confusion matrix of a set, summed batch by batch on the device."""
+    """Losses and confusion matrix of a set, summed batch by batch on the device."""
 
     def __init__(self):
         self.loss_sum = None
+        self.cross_entropy_sum = None  # of the loss; only while training
         self.confusion = None
 
     def add(self, model) -> None:
         confusion = model.evaluator.confusion
-        loss_sum = model.loss.array.astype(np.float64) * confusion.sum()
-        if self.confusion is None:
-            self.confusion, self.loss_sum = confusion.copy(), loss_sum
-        else:
-            self.confusion += confusion
-            self.loss_sum += loss_sum
+        pixels = confusion.sum()
+        sums = {
+            "confusion": confusion.copy(),
+            "loss_sum": model.loss.array.astype(np.float64) * pixels,
+        }
+        if model.cross_entropy is not None:
+            sums["cross_entropy_sum"] = model.cross_entropy.astype(np.float64) * pixels
+        for name, value in sums.items():
+            sum_so_far = getattr(self, name)
+            setattr(self, name, value if sum_so_far is None else sum_so_far + value)
 
     def compute(self, processes) -> dict[str, float]:
         """Means over all labelled pixels of the set, of all processes together."""
         figures = summarize(processes.sum(cuda.to_cpu(self.confusion)))
-        loss_sum = processes.sum(float(self.loss_sum))
         pixels = max(int(figures["pixels"].sum()), 1)
-        return {
-            "loss": loss_sum / pixels,
+        means = {
+            "loss": processes.sum(float(self.loss_sum)) / pixels,
             "accuracy": float(figures["pixel_accuracy"]),
             "miou": float(figures["mean_iou"]),
         }
+        if self.cross_entropy_sum is not None:
+            sum_of_all = processes.sum(float(self.cross_entropy_sum))
+            means["cross_entropy"] = sum_of_all / pixels
+        return means
 
 
 class EpochFigures(extension.Extension):
-    """Reports loss, accuracy and mean IoU over all labelled pixels of an epoch's training batches."""
+    """Reports losses, accuracy and mean IoU over all labelled pixels of an epoch's training batches."""
 
     priority = extension.PRIORITY_WRITER
 
@@ -63,7 +71,7 @@ class EpochFigures(extension.Extension):
 
     def serialize(self, serializer) -> None:
         """Store the sums of all processes (each must call it), or read them into the first."""
-        for name in ("loss_sum", "confusion"):
+        for name in ("loss_sum", "cross_entropy_sum", "confusion"):
             value = getattr(self._figures, name)
             if isinstance(serializer, chainer.Deserializer):
                 value = serializer(name, value)

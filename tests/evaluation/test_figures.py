@@ -47,6 +47,24 @@ def test_each_curve_shows_what_its_label_says(tmp_path, monkeypatch):
         assert colors == {label: lines[label] for label in colors}
 
 
+@pytest.mark.parametrize("rest", [0, 0.25])
+def test_cross_entropy_is_drawn_beside_a_training_loss_that_holds_more(
+    monkeypatch, rest
+):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, path: drawn.append(figure)
+    )
+    log = log_of([0.1, 0.2])
+    for entry in log:
+        entry["main/cross_entropy"] = entry["main/loss"] - rest
+    figures.draw_curves(log, "curves.png")
+    lines = {line.get_label(): line for line in drawn[0].axes[0].get_lines()}
+    assert ("its cross entropy" in lines) == (rest > 0)
+    if rest:
+        assert lines["its cross entropy"].get_ydata() == pytest.approx([0.75, 0.25])
+
+
 def test_curves_of_an_older_log_without_learning_rate_are_drawn(tmp_path):
     path = tmp_path / "curves.png"
     figures.draw_curves(log_of([0.1, 0.2]), str(path))

@@ -208,6 +208,19 @@ def test_softmax_cross_entropy_is_chainers(shape, normalize):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_plain_cross_entropy_comes_with_the_weighted_one(dtype):
+    x = random((2, 5, 6, 7), dtype)
+    t = np.random.RandomState(1).randint(-1, 5, (2, 6, 7)).astype(np.int32)
+    weight = np.array([1, 3, 0.5, 2, 0], dtype)
+    for some in (weight, None):
+        weighted, plain = F.weighted_cross_entropy(chainer.Variable(x), t, some)
+        expected = stock_functions.softmax_cross_entropy(x, t, class_weight=some)
+        assert float(weighted.array) == pytest.approx(float(expected.array), rel=1e-5)
+        expected = stock_functions.softmax_cross_entropy(x, t)
+        assert float(plain) == pytest.approx(float(expected.array), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_weighted_softmax_cross_entropy_is_chainers(dtype):
     x, weight = random((2, 5, 7, 9), dtype), random((5,), dtype) ** 2
     t = np.random.RandomState(1).randint(-1, 5, (2, 7, 9)).astype(np.int32)

@@ -111,8 +111,8 @@ class TestOneGpu:
         assert len(runs.calls["gpu"]["iterations"]) == 21
         assert {tuple(c) for c in runs.calls["gpu"]["iterations"]} == {(2, 1, 4)}
 
-    def test_loss_and_confusion_matrix_cross_once_an_epoch(self, runs):
-        inside, at_the_end = (0, 0, 0), (0, 2, 8 + 9 * 8)
+    def test_losses_and_confusion_matrix_cross_once_an_epoch(self, runs):
+        inside, at_the_end = (0, 0, 0), (0, 3, 2 * 8 + 9 * 8)
         epoch = [inside, inside, at_the_end]
         assert [tuple(c) for c in runs.calls["gpu"]["figures"]] == epoch * 7
         # A validation is one batch: two transfers there.

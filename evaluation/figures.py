@@ -57,7 +57,11 @@ def draw_cross_entropy(axes: Axes, log: list[dict], **style) -> None:
     """Draw what validation's loss can be compared with, where the training loss holds more."""
     values = np.array(series(log, "main/cross_entropy"), float)
     if np.isfinite(values).any() and (values != series(log, "main/loss")).any():
-        style |= {"color": _TRAINING, "linestyle": ":", "label": "its cross entropy"}
+        style |= {
+            "color": _TRAINING,
+            "linestyle": ":",
+            "label": "training, cross entropy alone",
+        }
         axes.plot(series(log, "epoch"), values, **style)
 
 

@@ -60,9 +60,11 @@ def test_cross_entropy_is_drawn_beside_a_training_loss_that_holds_more(
         entry["main/cross_entropy"] = entry["main/loss"] - rest
     figures.draw_curves(log, "curves.png")
     lines = {line.get_label(): line for line in drawn[0].axes[0].get_lines()}
-    assert ("its cross entropy" in lines) == (rest > 0)
+    assert ("training, cross entropy alone" in lines) == (rest > 0)
     if rest:
-        assert lines["its cross entropy"].get_ydata() == pytest.approx([0.75, 0.25])
+        assert lines["training, cross entropy alone"].get_ydata() == pytest.approx(
+            [0.75, 0.25]
+        )
 
 
 def test_curves_of_an_older_log_without_learning_rate_are_drawn(tmp_path):

@@ -1,4 +1,4 @@
-"""Pixel accuracy, IoU, recall and precision, all from one confusion matrix.
+"""Pixel accuracy, IoU, Dice, recall and precision, all from one confusion matrix.
 
 The network asks an Evaluator for the figures of a batch; train.py and predict.py add the
 confusion matrices up and ask summarize() for the figures of a whole set.
@@ -39,18 +39,19 @@ def _share(part: np.ndarray, whole: np.ndarray, where: np.ndarray, otherwise: fl
 
 
 def class_figures(confusion: np.ndarray, absent: float) -> dict[str, np.ndarray]:
-    """IoU, recall and precision of each class.
+    """IoU, Dice, recall and precision of each class.
 
     IoU = TP / (TP + FP + FN), recall = TP / (TP + FN), precision = TP / (TP + FP), after the
-    PASCAL VOC challenge (Everingham et al. 2010) and Long et al. (2015).
+    PASCAL VOC challenge (Everingham et al. 2010) and Long et al. (2015). Dice (1945), also
+    called F1, = 2 TP / (2 TP + FP + FN).
 
     Args:
         confusion (ndarray): int64 (n_class, n_class); row = truth, column = prediction.
         absent (float): what a class that never occurs in the truth gets.
 
     Returns:
-        dict: ``iou``, ``recall``, ``precision``: float64 (n_class,). A class that occurs but
-        is never predicted has precision 0.
+        dict: ``iou``, ``dice``, ``recall``, ``precision``: float64 (n_class,). A class that
+        occurs but is never predicted has precision 0.
     """
     true_positive = np.diag(confusion)
     in_truth = confusion.sum(axis=1)
@@ -59,6 +60,7 @@ def class_figures(confusion: np.ndarray, absent: float) -> dict[str, np.ndarray]
     union = in_truth + predicted - true_positive
     figures = {
         "iou": _share(true_positive, union, present, absent),
+        "dice": _share(2 * true_positive, in_truth + predicted, present, absent),
         "recall": _share(true_positive, in_truth, present, absent),
         "precision": _share(true_positive, predicted, present, absent),
     }
@@ -67,14 +69,14 @@ def class_figures(confusion: np.ndarray, absent: float) -> dict[str, np.ndarray]
 
 
 def summarize(confusion: np.ndarray) -> dict:
-    """The figures of a whole set: classes absent from the truth are left out of the mean.
+    """The figures of a whole set: classes absent from the truth are left out of the means.
 
     Args:
         confusion (ndarray): int64 (n_class, n_class), summed over the set.
 
     Returns:
-        dict: ``pixel_accuracy`` and ``mean_iou`` (float, NaN if no pixel is labelled), and
-        ``iou``, ``recall``, ``precision`` (float64 (n_class,), NaN where a class is absent),
+        dict: ``pixel_accuracy``, ``mean_iou`` and ``mean_dice`` (float, NaN if no pixel is
+        labelled), and ``iou``, ``dice``, ``recall``, ``precision`` (float64 (n_class,), NaN where a class is absent),
         ``pixels`` (int64 (n_class,), labelled pixels of each class).
     """
     figures = class_figures(confusion, absent=np.nan)
@@ -82,7 +84,8 @@ def summarize(confusion: np.ndarray) -> dict:
     total = pixels.sum()
     figures["pixels"] = pixels
     figures["pixel_accuracy"] = np.trace(confusion) / total if total else np.nan
-    figures["mean_iou"] = figures["iou"][pixels > 0].mean() if total else np.nan
+    for name in ("iou", "dice"):
+        figures[f"mean_{name}"] = figures[name][pixels > 0].mean() if total else np.nan
     return figures
 
 

@@ -194,9 +194,9 @@ def print_scores(figures: dict, model_path: str, folder: str) -> None:
         f"{len(figures['images'])} test images, model {from_here(model_path)}"
         f"{', averaged with the mirrored image' if figures['mirrored'] else ''}\n"
         f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
-        f"mean IoU {percent(figures['mean_iou'])} at the size the network works at\n"
+        f"mean IoU {percent(figures['mean_iou'])}, mean Dice {percent(figures['mean_dice'])} at the size the network works at\n"
         f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
-        f"mean IoU {percent(photo['mean_iou'])} at the photos' own size\n\n"
+        f"mean IoU {percent(photo['mean_iou'])}, mean Dice {percent(photo['mean_dice'])} at the photos' own size\n\n"
         f"{score_table(figures)}\n\n"
         f"scores.json, confusion.png, best.png, worst.png, each image in colours: {from_here(folder)}"
     )

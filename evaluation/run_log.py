@@ -32,7 +32,7 @@ _Color = Annotated[StrictInt, Field(ge=0, le=255)]
 _FIGURES = [
     f"{prefix}main/{figure}"
     for prefix in ("", "validation/")
-    for figure in ("loss", "accuracy", "miou")
+    for figure in ("loss", "accuracy", "miou", "dice")
 ]
 _Epoch = TypedDict(
     "_Epoch",
@@ -49,6 +49,7 @@ _Log = TypeAdapter(Annotated[list[_Epoch], Field(min_length=1)])
 class _Overall(BaseModel):
     pixel_accuracy: _Share
     mean_iou: _Share
+    mean_dice: _Share = None  # of runs before it was counted
 
 
 class _Image(_Overall):
@@ -60,6 +61,7 @@ class _Class(BaseModel):
     name: str
     color: tuple[_Color, _Color, _Color]
     iou: _Share
+    dice: _Share = None
     recall: _Share
     precision: _Share
     pixels: Annotated[StrictInt, Field(ge=0, lt=2**63)]

@@ -12,6 +12,9 @@ from evaluator import confusion_matrix, summarize
 from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
 
+# The shares that are given for each class, as scores.json and tables have them.
+SHARES = ("iou", "dice", "recall", "precision")
+
 
 @dataclass(frozen=True)
 class ScoredImage:
@@ -119,10 +122,7 @@ class Scores:
                 "class": number,
                 "name": name,
                 "color": self.table.colors[number].tolist(),
-                **{
-                    key: _finite(figures[key][number])
-                    for key in ("iou", "recall", "precision")
-                },
+                **{key: _finite(figures[key][number]) for key in SHARES},
                 "pixels": int(figures["pixels"][number]),
             }
             for number, name in enumerate(self.table.names)
@@ -139,7 +139,8 @@ class Scores:
 
 def _overall(confusion: np.ndarray) -> dict:
     figures = summarize(confusion)
-    return {key: _finite(figures[key]) for key in ("pixel_accuracy", "mean_iou")}
+    keys = "pixel_accuracy", "mean_iou", "mean_dice"
+    return {key: _finite(figures[key]) for key in keys}
 
 
 def _finite(figure: float) -> float | None:
@@ -164,9 +165,9 @@ def absent(scores: dict) -> list[str]:
 
 def score_table(scores: dict) -> str:
     """The scores for a terminal: a line a class, best IoU first, then those left out."""
-    rows = [["class", "IoU", "recall", "precision", "pixels"]]
+    rows = [["class", "IoU", "Dice", "recall", "precision", "pixels"]]
     for entry in by_iou(scores):
-        shares = [percent(entry[key]) for key in ("iou", "recall", "precision")]
+        shares = [percent(entry[key]) for key in SHARES]
         rows.append([entry["name"], *shares, f"{entry['pixels']:,}"])
     lines = [align(rows)]
     if absent(scores):

@@ -52,9 +52,18 @@ def test_absent_class_is_left_out_of_mean_iou():
     assert figures["pixels"].tolist() == [4, 2, 1, 0]
 
 
+def test_dice_is_twice_the_overlap_over_the_sum_of_both_areas():
+    # Class 0: 3 right, 4 true, 4 predicted; class 1: 1, 2, 2; class 2: 0, 1, 0.
+    figures = summarize(confusion_matrix(TRUTH, PREDICTION, 4))
+    assert figures["dice"][:3] == pytest.approx([6 / 8, 2 / 4, 0])
+    assert np.isnan(figures["dice"][3])
+    assert figures["mean_dice"] == pytest.approx((6 / 8 + 2 / 4 + 0) / 3)
+
+
 def test_a_set_without_labelled_pixels_has_no_figures():
     figures = summarize(np.zeros((3, 3), np.int64))
     assert np.isnan(figures["mean_iou"]) and np.isnan(figures["pixel_accuracy"])
+    assert np.isnan(figures["mean_dice"])
 
 
 def test_confusion_matrix_refuses_a_class_outside_the_range():

@@ -85,6 +85,7 @@ def test_scores_are_those_of_one_confusion_matrix(scored_data):
         ious.append(both / either)
         assert entry["name"] == NAMES[number]
         assert entry["iou"] == pytest.approx(both / either)
+        assert entry["dice"] == pytest.approx(2 * both / (both + either))
         assert entry["recall"] == pytest.approx(both / (truth == number).sum())
         assert entry["pixels"] == (truth == number).sum()
     assert scores["mean_iou"] == pytest.approx(np.mean(ious))
@@ -113,8 +114,10 @@ def test_printed_table_has_the_numbers_of_the_json(scored_data, capsys):
     ranked = sorted(scores["classes"], key=lambda c: -c["iou"])
     for line, entry in zip(table, ranked, strict=True):
         assert line[0] == entry["name"]
-        figures = [f"{100 * entry[key]:.1f}" for key in ("iou", "recall", "precision")]
-        assert line[1:7:2] == figures
+        figures = [
+            f"{100 * entry[key]:.1f}" for key in ("iou", "dice", "recall", "precision")
+        ]
+        assert line[1:9:2] == figures
         assert line[-1] == f"{entry['pixels']:,}"
 
 

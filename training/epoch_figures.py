@@ -1,7 +1,7 @@
-"""Loss, accuracy and mean IoU of an epoch, in training and validation; train.py's extensions.
+"""Loss, accuracy, mean IoU and mean Dice of an epoch, in training and validation; train.py's extensions.
 
 Chainer's own average over batches, in which the short last one weighs as much as the others;
-and a mean IoU cannot be averaged at all.
+and means of IoU and Dice cannot be averaged at all.
 """
 
 from collections.abc import Callable
@@ -45,6 +45,7 @@ class _Figures:
             "loss": processes.sum(float(self.loss_sum)) / pixels,
             "accuracy": float(figures["pixel_accuracy"]),
             "miou": float(figures["mean_iou"]),
+            "dice": float(figures["mean_dice"]),
         }
         if self.cross_entropy_sum is not None:
             sum_of_all = processes.sum(float(self.cross_entropy_sum))

@@ -64,7 +64,7 @@ def test_after_scoring_it_shows_the_numbers_of_scores_json(run_folder):
     assert "87.0 %" in text
     assert f"{100 * scores['mean_iou']:.1f} %" in text
     for entry in scores["classes"][:2]:
-        for key in ("iou", "recall", "precision"):
+        for key in ("iou", "dice", "recall", "precision"):
             assert f"<td>{100 * entry[key]:.1f} %</td>" in text
     assert "left out of the mean: Car" in text
     assert text.count("data:image/png;base64,") == 4

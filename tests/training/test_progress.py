@@ -1,5 +1,6 @@
 """The pictures that a training leaves, whatever its length."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -39,7 +40,17 @@ def test_curves_and_report_are_there_after_training(small_data):
 
 def test_log_has_the_learning_rate(small_data):
     pictures_of(small_data, epochs=1, learning_rate=0.002)
-    assert '"lr": 0.002' in (small_data.folder / "result" / "log").read_text()
+    log = (small_data.folder / "result" / "log").read_text()
+    assert '"lr": 0.002' in log
+
+
+def test_log_has_the_mean_dice_beside_the_mean_iou(small_data):
+    pictures_of(small_data, epochs=1)
+    (entry,) = json.loads((small_data.folder / "result" / "log").read_text())
+    for set_ in ("main", "validation/main"):
+        # Of one class, Dice is 2 IoU / (1 + IoU), a concave function: so is the bound of the means.
+        iou = entry[f"{set_}/miou"]
+        assert iou < entry[f"{set_}/dice"] <= 2 * iou / (1 + iou)
 
 
 def test_drawing_does_not_change_the_training(small_data, monkeypatch):

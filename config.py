@@ -11,7 +11,7 @@ import subprocess
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import chainer_compat
 
@@ -66,6 +66,14 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+# The layers of fcn_squeeze.FCN.
+_Layer = Literal[
+    "conv1", "fire2", "fire3", "fire4", "fire5", "fire6", "fire7", "fire8", "fire9",
+    "score_pool1", "score_pool4", "score_pool9", "upsample_pool4", "upsample_pool9",
+    "add_layer", "upsample_final",
+]  # fmt: skip
+
+
 class TrainingParams(_Section):
     """The defaults are the book's recipe; what it does not have is off."""
 
@@ -80,6 +88,7 @@ class TrainingParams(_Section):
     snapshot_epochs: Annotated[_Positive, Mark.LENGTH] = 5
     class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
     lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
+    freeze: list[_Layer] = []
 
     @field_validator("restarts")
     @classmethod
@@ -90,6 +99,13 @@ class TrainingParams(_Section):
                 "restarts",
                 "should be epochs in rising order, all before training_params.epochs",
             )
+        return value
+
+    @field_validator("freeze")
+    @classmethod
+    def _leaves_a_layer_to_train(cls, value: list[str]) -> list[str]:
+        if set(value) == set(get_args(_Layer)):
+            raise PydanticCustomError("freeze", "should leave a layer to train")
         return value
 
 
@@ -120,6 +136,7 @@ class Config(_Section):
     ignore_index: Annotated[StrictInt, Field(ge=-1, le=(1 << 16) - 1)] = 255
     label_values: Literal["class_numbers", "grey_levels"] = "class_numbers"
     background_label: StrictStr | None = None
+    init_weights: Annotated[_FilePath | None, Mark.PATH] = None
     # Free because it must agree with the table of classes, which is compared.
     n_class: Annotated[_Positive | None, Mark.FREE] = None
     in_ch: one_of(1, 3) = 3

@@ -23,7 +23,8 @@ from training import distributed
 from training.class_weights import count_class_weights
 from training.epoch_figures import EpochFigures, Validation
 from training.epoch_log import Log
-from training.extended_run import extended
+from training.extended_run import added_epochs, extended
+from training.frozen_layers import freeze
 from training.loop import LastEpoch, LearningRate, Updater
 from training.mixed_precision import MixedPrecisionAdam
 from training.model_files import BestModel, save_model
@@ -73,8 +74,8 @@ def main(argv: list[str] | None = None) -> int:
 
     # Optimizer
     adam = MixedPrecisionAdam if mixed else chainer.optimizers.Adam
-    optimizer = adam(alpha=params.learning_rate)
-    optimizer.setup(model)
+    optimizer = adam(alpha=params.learning_rate).setup(model)
+    freeze(model, params.freeze)
     optimizer.add_hook(chainer.optimizer_hooks.WeightDecay(params.weight_decay))
     optimizer = processes.optimizer(optimizer)
 
@@ -121,7 +122,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     earlier_run.add_argument(
         "--extend",
-        type=epochs,
+        type=added_epochs,
         metavar="N",
         help="train the finished run in output_path on for N epochs; schedule: poly starts again",
     )
@@ -131,13 +132,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="replace the results of another configuration in output_path",
     )
     return parser.parse_args(argv)
-
-
-def epochs(text: str) -> int:
-    """The number behind --extend."""
-    if not text.isdecimal() or not 0 < int(text) < 10**6:
-        raise argparse.ArgumentTypeError(f"{text} is no number of epochs")
-    return int(text)
 
 
 def prepare_dataset() -> tuple[DatasetPreProcessor, int]:

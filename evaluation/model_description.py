@@ -66,12 +66,7 @@ def adopt_description(text: str, config: Config, path: str) -> Config:
             {**config.model_dump(exclude_unset=True), **known}
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{path}: its description is broken ({place}: {first['msg']}); was it written by "
-            "this project?"
-        ) from None
+        raise _broken(path, error) from None
     contradictions = [
         f"{key} is {_text(getattr(config, key))} in the configuration, but {path} was trained "
         f"with {_text(getattr(adopted, key))}; use --set {key}={_text(getattr(adopted, key))}"
@@ -84,6 +79,27 @@ def adopt_description(text: str, config: Config, path: str) -> Config:
     if contradictions:
         raise UserError("\n       ".join(contradictions))
     return adopted
+
+
+def trained_as(text: str, path: str) -> tuple[dict[str, Any], list[str]]:
+    """The settings of MODEL_KEYS that a model was trained with, and the names of its classes.
+
+    Args and Raises: as adopt_description()'s.
+    """
+    try:
+        description = _Description.model_validate_json(text)
+    except ValidationError as error:
+        raise _broken(path, error) from None
+    return description.settings, [name for name, _ in description.classes]
+
+
+def _broken(path: str, error: ValidationError) -> UserError:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return UserError(
+        f"{path}: its description is broken ({place}: {first['msg']}); was it written by "
+        "this project?"
+    )
 
 
 def _other_classes(trained: list[_Class], table: LabelTable, path: str) -> str | None:

@@ -1,5 +1,7 @@
 """Stores a model's weights and reads them back, checked."""
 
+from collections.abc import Callable
+
 import chainer_compat
 
 import chainer
@@ -91,6 +93,20 @@ def load_model(path: str, model: chainer.Link, what: str = "--model") -> None:
         compare_shapes(path, what, model, weights)
 
     max_bytes = max(2 * model_bytes(model), _MAX_FOREIGN_WEIGHTS)
+    values = read_weights(path, what, check, max_bytes)
+    chainer.serializers.NpzDeserializer(values).load(model)
+
+
+def read_weights(
+    path: str,
+    what: str,
+    check: Callable[[Shapes], None],
+    max_bytes: int = _MAX_FOREIGN_WEIGHTS,
+) -> dict[str, np.ndarray]:
+    """All arrays of a model's file.
+
+    Args and Raises: as read_npz()'s; UserError, too, if a weight is NaN or infinite.
+    """
     values = read_npz(path, what, max_bytes, check)
     for name in sorted(values.keys() - {DESCRIPTION}):
         if not np.isfinite(values[name]).all():
@@ -99,7 +115,7 @@ def load_model(path: str, model: chainer.Link, what: str = "--model") -> None:
                 "that nothing can be predicted; its training diverged: train again with a "
                 "lower training_params.learning_rate"
             )
-    chainer.serializers.NpzDeserializer(values).load(model)
+    return values
 
 
 def model_bytes(model: chainer.Link) -> int:

@@ -90,7 +90,11 @@ def test_stored_configuration_loads_to_the_same_settings(small_data):
 
 def test_every_key_stands_in_config_yaml_with_a_comment():
     text = (ROOT / "config.yaml").read_text()
-    assert set(flatten(yaml.safe_load(text))) | {"n_class", "background_label"} == {
+    assert set(flatten(yaml.safe_load(text))) | {
+        "n_class",
+        "background_label",
+        "init_weights",
+    } == {
         key
         for key in config.KEYS
         if key not in ("training_params", "augmentation_params")
@@ -111,6 +115,7 @@ CAMSEQ01 = {
     "ignore_index": 255,
     "label_values": "class_numbers",
     "background_label": None,
+    "init_weights": None,
     "n_class": None,
     "in_ch": 3,
     "image_scale": 0.25,
@@ -128,6 +133,7 @@ CAMSEQ01 = {
     "training_params.restarts": [],
     "training_params.snapshot_epochs": 5,
     "training_params.class_weights": 0,
+    "training_params.freeze": [],
     "training_params.lovasz": 0,
     "augmentation_params.do_augment": True,
     "augmentation_params.do_flip": True,

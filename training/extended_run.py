@@ -1,5 +1,6 @@
 """Finds how long a run is to last that --extend made longer, now or in an earlier command; for train.py."""
 
+import argparse
 import os
 from contextlib import suppress
 
@@ -34,6 +35,13 @@ def extended(config: Config, more: int | None, goes_on: bool) -> Config:
     config = config.model_copy(update={"training_params": params})
     set_global_config(config)
     return config
+
+
+def added_epochs(text: str) -> int:
+    """The number behind --extend."""
+    if not text.isdecimal() or not 0 < int(text) < 10**6:
+        raise argparse.ArgumentTypeError(f"{text} is no number of epochs")
+    return int(text)
 
 
 def _lasting(params, ends: list[int]):

@@ -6,16 +6,20 @@ results of others.
 
 import hashlib
 import json
+import os
 from collections.abc import Collection
 
 import numpy as np
 
 from config import Config, Mark, marked
 from dataset.label_table import LabelTable
+from evaluation.report import file_digest
 from files.errors import printable
 from files.yaml_reader import flatten
 
 Settings = dict[str, object]
+# A checksum of the file that init_weights names; None without it, or where it is gone.
+_WEIGHTS = "the weights in init_weights"
 
 
 def configured(config: Config) -> Settings:
@@ -27,7 +31,7 @@ def configured(config: Config) -> Settings:
 def result_settings(
     config: Config, train_lines: list[str], val_lines: list[str], table: LabelTable
 ) -> Settings:
-    """configured(), and checksums of what the lists and the table of classes hold.
+    """configured(), and checksums of what the lists, the table of classes and init_weights hold.
 
     What is in the images is not looked at.
     """
@@ -37,7 +41,18 @@ def result_settings(
         "the names in train_image_pointer": _checksum(train_lines),
         "the names in val_image_pointer": _checksum(val_lines),
         "the colours in label_path": _checksum(classes),
+        _WEIGHTS: _file_checksum(config.init_weights),
     }
+
+
+def adopt_weights(there: Settings, here: Settings) -> None:
+    """Let a run go on whose init_weights is gone: a resumed run does not read it again."""
+    if here["init_weights"] and here[_WEIGHTS] is None:
+        here[_WEIGHTS] = there.get(_WEIGHTS)
+
+
+def _file_checksum(path: str | None) -> str | None:
+    return file_digest(path)[:16] if path and os.path.isfile(path) else None
 
 
 def _checksum(value: object) -> str:

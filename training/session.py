@@ -19,6 +19,7 @@ from training import output_folder
 from training.class_weights import ClassWeights
 from training.distributed import OneProcess
 from training.folder_lock import locked
+from training.initial_weights import start_from
 from training.interruption import Interrupted, StopSignals
 from training.model_files import save_model
 from training.result_settings import Settings, result_settings
@@ -101,12 +102,22 @@ class Session:
         goes_on = self.arguments.resume is not None or self.arguments.extend
         resumed = self._resume(trainer) if goes_on else None
         overwrite = self.arguments.overwrite
+        start = None if resumed else self._initial_weights(trainer)
         earlier = output_folder.take_over(trainer.out, self.config, resumed, overwrite)
         if earlier:
             print(
                 f"replacing the results of an earlier run in {from_here(trainer.out)}; until this one has "
                 f"finished, the earlier one can be continued with --resume {from_here(earlier)}"
             )
+        if start:
+            print(start + "\n")
+
+    def _initial_weights(self, trainer: chainer.training.Trainer) -> str | None:
+        """Start from the model that init_weights names; gives what was taken from it."""
+        path = self.config.init_weights
+        model = trainer.updater.get_optimizer("main").target
+        args = chainer.global_config.user_train_args
+        return start_from(path, model, args) if path else None
 
     def _resume(self, trainer: chainer.training.Trainer) -> str | None:
         """Bring the trainer to the state of a snapshot; gives its path, None if there is none."""

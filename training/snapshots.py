@@ -17,6 +17,7 @@ from files.whole_file import is_in_use
 from training.interruption import Interrupted
 from training.result_settings import (
     Settings,
+    adopt_weights,
     changeable_after,
     differences,
     from_array,
@@ -174,6 +175,7 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
         there = from_array(values[_FINGERPRINT])
         epoch = trainer.updater.epochs_of(int(values["updater/iteration"]))
         changeable = changeable_after(epoch, there, settings)
+        adopt_weights(there, settings)
         differing = differences(there, settings, changeable)
         none_keys = [str(key) for key in values[_NONE_KEYS]]
     except (KeyError, TypeError, ValueError, AttributeError):

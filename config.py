@@ -85,6 +85,7 @@ class TrainingParams(_Section):
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0005
     epochs: Annotated[_Positive, Mark.LENGTH] = 99
     restarts: Annotated[list[_Positive], Mark.LENGTH] = []
+    patience: Annotated[Count, Mark.LENGTH] = 0
     snapshot_epochs: Annotated[_Positive, Mark.LENGTH] = 5
     class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
     lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0

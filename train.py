@@ -33,6 +33,7 @@ from training.progress import Curves, EpochBar, EpochTable, ProgressPictures
 from training.session import Session
 from training.snapshots import Snapshots
 from training.transfer import batch_converter
+from training.validation_warnings import ValidationWarnings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     updater = Updater(
         train_iterator, optimizer, to_batch, device, order, names, rate, processes
     )
-    end = LastEpoch(params.epochs)
+    end = LastEpoch(params, processes)
     trainer = chainer.training.Trainer(updater, end, args.output_path)
     session = Session(arguments, config, *lists, processes)
 
@@ -164,9 +165,11 @@ def make_val_iterator(
 
 def show_progress(trainer: chainer.training.Trainer, bar_length: int | None) -> None:
     """After each epoch: log, table, curves; a bar that moves with each iteration of an epoch."""
-    epochs = chainer.global_config.user_train_args.training_params.epochs
+    args = chainer.global_config.user_train_args
+    epochs = args.training_params.epochs
     trainer.extend(Log())
     trainer.extend(EpochTable(epochs))
+    trainer.extend(ValidationWarnings(args.label_table.names))
     trainer.extend(Curves())
     if bar_length:  # not with mpiexec, which would garble it
         trainer.extend(EpochBar(epochs, bar_length))

@@ -131,6 +131,7 @@ CAMSEQ01 = {
     "training_params.weight_decay": 0.0005,
     "training_params.epochs": 99,
     "training_params.restarts": [],
+    "training_params.patience": 0,
     "training_params.snapshot_epochs": 5,
     "training_params.class_weights": 0,
     "training_params.freeze": [],

@@ -39,7 +39,8 @@ class _Figures:
 
     def compute(self, processes) -> dict[str, float]:
         """Means over all labelled pixels of the set, of all processes together."""
-        figures = summarize(processes.sum(cuda.to_cpu(self.confusion)))
+        self.confusion = processes.sum(cuda.to_cpu(self.confusion))
+        figures = summarize(self.confusion)
         pixels = max(int(figures["pixels"].sum()), 1)
         means = {
             "loss": processes.sum(float(self.loss_sum)) / pixels,
@@ -92,6 +93,9 @@ class Validation(chainer.training.extensions.Evaluator):
         iterator, target, converter, device: as Evaluator's; this process's share of the set.
         before_batch: called with the trainer before each batch; may raise to break it off.
         processes: as distributed.join() gives them.
+
+    Attributes:
+        confusion (ndarray): int64 (n_class, n_class) of the last validation, all processes together.
     """
 
     name = "validation"
@@ -106,6 +110,7 @@ class Validation(chainer.training.extensions.Evaluator):
         self._before_batch = before_batch
         self._processes = processes
         self._trainer = None
+        self.confusion = None
 
     def __call__(self, trainer=None) -> dict[str, float]:
         self._trainer = trainer
@@ -123,4 +128,5 @@ class Validation(chainer.training.extensions.Evaluator):
                 model(*self.converter(batch, self.device))
                 figures.add(model)
         means = figures.compute(self._processes)
+        self.confusion = figures.confusion
         return {f"{self.name}/main/{name}": value for name, value in means.items()}

@@ -9,6 +9,7 @@ import chainer
 import numpy as np
 
 from dataset.epoch_order import EpochOrder
+from evaluation.run_log import best_entry
 from files.errors import UserError
 from training.distributed import OneProcess
 
@@ -147,14 +148,42 @@ class LearningRate:
 
 
 class LastEpoch:
-    """Stop trigger: ends the training after an epoch.
+    """Stop trigger: ends the training after an epoch, or where validation has not risen for long.
 
     Chainer's own looks for an epoch that is a multiple of the last one: a run that was resumed
     with fewer epochs than it had would go on to the next multiple.
+
+    Args:
+        params (SimpleNamespace): ``training_params`` of the configuration.
+        processes: as distributed.join() gives them.
     """
 
-    def __init__(self, epochs: int):
-        self._epochs = epochs
+    def __init__(self, params, processes: OneProcess):
+        self._params = params
+        self._processes = processes
 
     def __call__(self, trainer) -> bool:
-        return trainer.updater.epoch >= self._epochs
+        if trainer.updater.epoch >= self._params.epochs:
+            return True
+        if not self._params.patience or not trainer.updater.is_new_epoch:
+            return False
+        # Only the first process has the log.
+        is_late = self._processes.rank == 0 and self.is_out_of_patience(trainer)
+        return bool(self._processes.largest(int(is_late)))
+
+    def is_out_of_patience(self, trainer) -> bool:
+        """Whether ``patience`` epochs have passed since the best one, or the last restart.
+
+        It follows from the log alone, so that a resumed run ends at the same epoch.
+        """
+        log, patience = trainer.get_extension("LogReport").log, self._params.patience
+        if not log or not patience:
+            return False
+        epoch = log[-1]["epoch"]
+        restarts = [end for end in self._params.restarts if end <= epoch]
+        return epoch - max(log[best_entry(log)]["epoch"], *restarts, 0) >= patience
+
+    def is_reached(self, trainer) -> bool:
+        """Whether the run has ended; for the first process, without asking the others."""
+        is_last = trainer.updater.epoch >= self._params.epochs
+        return is_last or self.is_out_of_patience(trainer)

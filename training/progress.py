@@ -57,7 +57,7 @@ class EpochTable(extension.Extension):
 
     def initialize(self, trainer) -> None:
         self._start = time.monotonic()
-        if trainer.updater.epoch >= self._epochs:  # a finished run that was resumed
+        if trainer.stop_trigger.is_reached(trainer):  # a finished run that was resumed
             return
         width = terminal_width()
         for self._columns in _TABLES:

@@ -148,6 +148,11 @@ class Session:
             )
         if epoch >= epochs:
             print("this run has finished already; for N more epochs: --extend N")
+        elif trainer.updater.is_new_epoch and trainer.stop_trigger.is_reached(trainer):
+            print(
+                "this run has ended already, by training_params.patience; to go on: "
+                "--set training_params.patience=0"
+            )
         return path
 
     def _refuse_unfinished(self, trainer, path: str | None) -> None:
@@ -160,7 +165,8 @@ class Session:
         if trainer.updater.epoch < end:
             raise UserError(
                 f"--extend: the run in {from_here(trainer.out)} has not finished yet: it has done "
-                f"{trainer.updater.epoch} of {end} epochs; go on with --resume instead"
+                f"{trainer.updater.epoch} of {end} epochs; go on with --resume instead "
+                "(and training_params.patience: 0 if that ended it)"
             )
 
     def _extension(self, more: int) -> str:
@@ -185,8 +191,15 @@ class Session:
         best = log[best_entry(log)]
         out = from_here(trainer.out)
         model_path = from_here(chainer.global_config.user_train_args.model_path)
+        params, done = self.config.training_params, trainer.updater.epoch
+        finished = f"finished after {_epochs(done)}"
+        if done < params.epochs:
+            finished = (
+                f"ended early, after {done} of {_epochs(params.epochs)}: no better validation mean "
+                f"IoU for {_epochs(params.patience)} (training_params.patience)"
+            )
         print(
-            f"\ntraining finished after {_epochs(trainer.updater.epoch)}; best epoch {best['epoch']}:\n"
+            f"\ntraining {finished}; best epoch {best['epoch']}:\n"
             f"  validation pixel accuracy {best['validation/main/accuracy']:.1%}, "
             f"mean IoU {best['validation/main/miou']:.1%}\n"
             f"  model   {model_path.format('best')}\n"

@@ -6,6 +6,7 @@ import pytest
 
 import train
 from files.errors import run_program
+from training.distributed import OneProcess
 from training.loop import LastEpoch, LearningRate
 
 PARAMS = {
@@ -48,7 +49,30 @@ class TestLearningRate:
 
 def test_training_with_fewer_epochs_than_were_trained_has_ended():
     trainer = SimpleNamespace(updater=SimpleNamespace(epoch=5))
-    assert [LastEpoch(epochs)(trainer) for epochs in (4, 5, 6)] == [True, True, False]
+    params = [SimpleNamespace(epochs=epochs, patience=0) for epochs in (4, 5, 6)]
+    assert [LastEpoch(p, OneProcess())(trainer) for p in params] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("mious", "patience", "restarts", "ends"),
+    [
+        ([0.1, 0.3, 0.2], 2, [], False),
+        ([0.1, 0.3, 0.2, 0.3], 2, [], True),  # equal is not better
+        ([0.1, 0.3, 0.2, 0.3], 0, [], False),
+        ([0.1, 0.3, 0.2, 0.2], 2, [3], False),  # counted from the restart
+        ([0.1, 0.3, 0.2, 0.2, 0.2], 2, [3], True),
+    ],
+)
+def test_training_ends_when_validation_has_not_risen_for_as_long_as_patience(
+    mious, patience, restarts, ends
+):
+    log = [{"epoch": n, "validation/main/miou": m} for n, m in enumerate(mious, 1)]
+    trainer = SimpleNamespace(
+        updater=SimpleNamespace(epoch=len(log), is_new_epoch=True),
+        get_extension=lambda _: SimpleNamespace(log=log),
+    )
+    params = SimpleNamespace(epochs=9, patience=patience, restarts=restarts)
+    assert LastEpoch(params, OneProcess())(trainer) is ends
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

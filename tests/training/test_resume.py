@@ -164,3 +164,35 @@ class TestBrokenSnapshot:
         run.here("--set", "training_params.epochs=1")
         with pytest.raises(UserError, match="is no snapshot of a run"):
             run.here("--resume", str(run.out / "model" / "fcn_best.npz"))
+
+
+def test_run_that_patience_ends_is_the_same_after_a_kill_and_can_go_on(
+    small_data, capsys
+):
+    # At this rate nothing is learnt: no epoch is better than the first.
+    params = {"epochs": 4, "patience": 2, "learning_rate": 1e-9}
+    run = TinyRun(small_data, training_params=params)
+    assert run.here() == 0
+    assert (
+        "training ended early, after 3 of 4 epochs: no better validation mean IoU for 2 epochs"
+        in capsys.readouterr().out
+    )
+    log, models = expected = run.results()
+    assert len(log) == 3 and "fcn_final.npz" in models
+    assert kill_and_resume_from_scratch(run) == expected
+    capsys.readouterr()
+    assert run.here("--resume") == 0
+    output = capsys.readouterr().out
+    assert "ended already, by training_params.patience" in output
+    assert "3/4" not in output
+    assert run.results() == expected
+    run.here("--resume", "--set", "training_params.patience=0")
+    assert len(run.results()[0]) == 4
+
+
+def kill_and_resume_from_scratch(run: TinyRun):
+    """The results of a run that is started again, killed in its second epoch, and resumed."""
+    kill = functools.partial(die_at_write, 700)
+    assert run.finish("--overwrite", prepare=kill) == KILLED
+    assert run.finish("--resume") == 0, run.output
+    return run.results()

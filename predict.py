@@ -89,10 +89,30 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="average the scores with those of the mirrored image: better, in twice the time",
     )
+    parser.add_argument(
+        "--scales",
+        type=scales,
+        default=[1.0],
+        metavar="0.75,1,1.25",
+        help="average the scores of the image scaled by each of these: better, and slower",
+    )
     arguments = parser.parse_intermixed_args(argv)
     if not arguments.inputs and (arguments.output or arguments.numbers):
         parser.error("--output and --numbers are for photos and videos; name some")
     return arguments
+
+
+def scales(text: str) -> list[float]:
+    """The factors behind --scales."""
+    try:
+        factors = [float(word) for word in text.split(",")]
+    except ValueError:
+        factors = []
+    if not factors or not all(0.25 <= factor <= 4 for factor in factors):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no list of factors from 0.25 to 4, such as 0.75,1,1.25"
+        )
+    return factors
 
 
 def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
@@ -101,7 +121,7 @@ def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
     args = chainer.global_config.user_test_args
     device = choose_device(processes.gpu(args.gpu))
     model.to_device(device)
-    return Segmenter(model, args, device, mirror=arguments.mirror)
+    return Segmenter(model, args, device, arguments.mirror, arguments.scales)
 
 
 def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -> None:
@@ -134,6 +154,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
         "model_sha256": digest,
         "mirrored": arguments.mirror,
         "chosen_on": count_chosen_on(dataset, model_path),
+        "scales": arguments.scales,
         "time": time.strftime("%Y-%m-%d %H:%M"),
         **scores.as_dict(),
     }
@@ -188,11 +209,18 @@ def image_title(image: dict) -> str:
     )
 
 
+def at_scales(factors: list[float]) -> str:
+    if factors == [1]:
+        return ""
+    return f", averaged at the scales {', '.join(f'{factor:g}' for factor in factors)}"
+
+
 def print_scores(figures: dict, model_path: str, folder: str) -> None:
     photo = figures["at_photo_size"]
     print(
         f"{len(figures['images'])} test images, model {from_here(model_path)}"
-        f"{', averaged with the mirrored image' if figures['mirrored'] else ''}\n"
+        f"{', averaged with the mirrored image' if figures['mirrored'] else ''}"
+        f"{at_scales(figures['scales'])}\n"
         f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
         f"mean IoU {percent(figures['mean_iou'])}, mean Dice {percent(figures['mean_dice'])} at the size the network works at\n"
         f"pixel accuracy {percent(photo['pixel_accuracy'])}, "

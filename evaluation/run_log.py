@@ -74,6 +74,7 @@ class _Scores(_Overall):
     model_sha256: str
     mirrored: StrictBool = False
     chosen_on: Annotated[StrictInt, Field(ge=0)] = 0
+    scales: list[Annotated[float, Field(gt=0, le=8)]] = [1.0]
     time: str
     at_photo_size: _Overall
     classes: list[_Class]

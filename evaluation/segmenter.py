@@ -1,6 +1,7 @@
 """Runs the network on one picture of any size, from its pixels to a class for each of them."""
 
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import chainer_compat
@@ -32,6 +33,7 @@ class Segmenter:
             image_scale and normalizer.
         device (chainer.backend.Device): where the model is.
         mirror (bool): average the scores with those of the mirrored picture: twice the work.
+        scales (sequence of float): average the scores of the picture scaled by each of these.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Segmenter:
         args: SimpleNamespace,
         device: chainer.backend.Device,
         mirror: bool = False,
+        scales: Sequence[float] = (1.0,),
     ):
         self.n_class = args.n_class
         self.in_ch = args.in_ch
@@ -47,13 +50,14 @@ class Segmenter:
         self._model = model
         self._device = device
         self._mirror = mirror
+        self._scales = scales
         self._normalize = make_normalizer(args.normalizer)
         # The network halves the size four times at most; tiles must begin at a multiple of 16.
         self._multiple = math.lcm(16, chainer.global_config.user_multiple)
         self.dtype = np.uint8 if args.n_class <= 256 else np.uint16
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        """Class scores before softmax.
+        """Class scores before softmax; their mean over the scales and both ways, if asked for.
 
         Args:
             x: float32 (C, H, W), normalised; both sides multiples of user_multiple.
@@ -61,6 +65,18 @@ class Segmenter:
         Returns:
             ndarray: float32 (n_class, H, W).
         """
+        sizes = [[self._scaled_side(n, s) for n in x.shape[1:]] for s in self._scales]
+        found = [_resized(self._scores(_resized(x, *s)), *x.shape[1:]) for s in sizes]
+        return found[0] if len(found) == 1 else sum(found) / np.float32(len(found))
+
+    def _scaled_side(self, side: int, scale: float) -> int:
+        """A side times a scale, as the nearest size that the network takes."""
+        if scale == 1:
+            return side
+        return max(1, round(side * scale / self._multiple)) * self._multiple
+
+    def _scores(self, x: np.ndarray) -> np.ndarray:
+        """scores() of a picture as it is."""
         pictures = np.stack([x, x[:, :, ::-1]]) if self._mirror else x[None]
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
             scores = cuda.to_cpu(self._model.scores(self._device.send(pictures)).array)
@@ -110,7 +126,8 @@ class Segmenter:
 
     def _strip(self, x: np.ndarray, top: int, tile: int) -> np.ndarray:
         """Scores of the rows from top to top + tile, and one more: (n_class, rows, W)."""
-        margin = -(-_MARGIN // self._multiple) * self._multiple
+        margin = _MARGIN / min(1, *self._scales)
+        margin = math.ceil(margin / self._multiple) * self._multiple
         height, width = x.shape[1:]
         if height <= tile and width <= tile:
             return self.scores(x)
@@ -124,6 +141,16 @@ class Segmenter:
             scores = self.scores(np.ascontiguousarray(window))
             strip[:, :, left:right] = scores[:, kept, left - start : right - start]
         return strip
+
+
+def _resized(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Maps (C, h, w) by linear interpolation; an area's mean where they become smaller."""
+    if maps.shape[1:] == (height, width):
+        return maps
+    shrinks = height * width < maps.shape[1] * maps.shape[2]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    size = width, height
+    return np.stack([cv2.resize(m, size, interpolation=interpolation) for m in maps])
 
 
 def _neighbours(size: int, source: int):

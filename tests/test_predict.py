@@ -65,6 +65,21 @@ def test_mirrored_scores_say_so(scored_data, capsys):
     assert "averaged with the mirrored image" in report
 
 
+def test_scores_at_several_scales_say_so(scored_data, capsys):
+    assert run(scored_data, "--scales", "1,2") == 0
+    assert scores_of(scored_data)["scales"] == [1, 2]
+    assert ", averaged at the scales 1, 2\n" in capsys.readouterr().out
+    report = (scored_data.folder / "result" / "report.html").read_text()
+    assert "averaged at the scales 1.0, 2.0" in report
+
+
+@pytest.mark.parametrize("text", ["", "1,", "0", "nan", "5", "big"])
+def test_scales_that_are_none_are_refused(scored_data, capsys, text):
+    with pytest.raises(SystemExit):
+        run(scored_data, f"--scales={text}")
+    assert "is no list of factors from 0.25 to 4" in capsys.readouterr().err
+
+
 def test_scores_are_those_of_one_confusion_matrix(scored_data):
     assert run(scored_data) == 0
     scores = scores_of(scored_data)

@@ -34,6 +34,25 @@ def test_mirrored_scores_are_the_mean_of_both_ways(small_data):
     )
 
 
+def test_scores_at_scales_are_the_mean_of_the_picture_scaled_by_each(small_data):
+    small_data.load()
+    args = chainer.global_config.user_test_args
+    model = FCN(args.n_class, args.in_ch)
+    once = Segmenter(model, args, choose_device(-1))
+    several = Segmenter(model, args, choose_device(-1), scales=[0.5, 1])
+    x = np.random.default_rng(0).normal(0, 1, (3, 32, 64)).astype(np.float32)
+    half = x.reshape(3, 16, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
+    small = [bilinear(plane, 32, 64) for plane in once.scores(half)]
+    expected = (once.scores(x) + np.stack(small)) / 2
+    np.testing.assert_allclose(several.scores(x), expected, atol=1e-5)
+
+
+def test_a_scaled_side_is_the_nearest_that_the_network_takes(small_data):
+    segmenter = untrained_segmenter(small_data)
+    sides = [segmenter._scaled_side(176, scale) for scale in (1, 0.75, 1.25, 0.05)]
+    assert sides == [176, 128, 224, 16]  # 132 and 220 lie between multiples of 16
+
+
 def photo_of_size(height: int, width: int, channels: int = 3) -> np.ndarray:
     rng = np.random.default_rng(height * 1000 + width)
     return rng.integers(0, 256, (height, width, channels), np.uint8)

@@ -90,6 +90,9 @@ class TrainingParams(_Section):
     class_weights: Annotated[Number, Field(ge=0, le=1)] = 0.0
     lovasz: Annotated[Number, Field(ge=0, le=100)] = 0.0
     freeze: list[_Layer] = []
+    deep_supervision: Annotated[Number, Field(ge=0, le=100)] = 0.0
+    init_deconvolutions: Literal["random", "bilinear"] = "random"
+    weight_average: Annotated[Number, Field(ge=0, lt=1)] = 0.0
 
     @field_validator("restarts")
     @classmethod

@@ -16,6 +16,7 @@ import numpy as np
 import layers.functions as F  # Chainer's own, except on the CPU, where they are faster
 import layers.links as L
 from evaluator import Evaluator
+from layers.bilinear import start_bilinear
 from layers.fused import convolve_elu  # elu(concat(convolutions of x))
 from layers.lovasz import lovasz_softmax
 
@@ -66,6 +67,10 @@ class FCN(chainer.Chain):
         class_weight (ndarray): float32 (n_class,), what the loss of a class's pixels is
             multiplied by when training; None: 1.
         lovasz (float): how much of the Lovász-Softmax loss is added when training.
+        deep_supervision (float): how much of the cross entropy of the upsampled scores of pool4
+            and fire9 is added when training (Lee et al., *Deeply-Supervised Nets*, 2015).
+        bilinear (bool): the deconvolutions start as bilinear interpolation of each class by
+            itself (Long et al. 2015), not at random.
     """
 
     def __init__(
@@ -76,6 +81,8 @@ class FCN(chainer.Chain):
         bypass: bool = False,
         class_weight: np.ndarray | None = None,
         lovasz: float = 0.0,
+        deep_supervision: float = 0.0,
+        bilinear: bool = False,
     ):
         super().__init__()
         with self.init_scope():
@@ -111,15 +118,21 @@ class FCN(chainer.Chain):
                 n_class, n_class, ksize=16, stride=4, pad=6
             )
 
+        if bilinear:
+            for name in ("pool4", "pool9", "final"):
+                start_bilinear(self[f"upsample_{name}"])
+
         self.n_class = n_class
         self.dilated = dilated
         self.bypass = bypass
         self.class_weight = class_weight
         self.lovasz = lovasz
+        self.deep_supervision = deep_supervision
         self.evaluator = Evaluator(False, n_class)
         self.h = None
         self.loss = None
         self.cross_entropy = None
+        self.branches = ()
 
     def scores(self, x: chainer.Variable) -> chainer.Variable:
         """Class scores before softmax.
@@ -155,6 +168,7 @@ class FCN(chainer.Chain):
         h = self._with_bypass(self.fire9, h)
         u9 = self.upsample_pool9(self.score_pool9(h))
 
+        self.branches = u4, u9  # for the loss
         h = F.concat((p1, u4, u9), axis=1)  # 1/4
         h = self.add_layer(h)
         return self.upsample_final(h)
@@ -167,7 +181,7 @@ class FCN(chainer.Chain):
 
         While training, each pixel's term is multiplied by its class's weight (the sum is
         divided by the number of pixels, as Chainer does, not by the sum of their weights), and
-        the Lovász-Softmax loss is added.
+        the Lovász-Softmax loss and deep supervision are added.
 
         Args:
             x (Variable or ndarray): float32 (N, in_ch, H, W), normalised images.
@@ -179,20 +193,40 @@ class FCN(chainer.Chain):
         """
         # The last batch's graph goes before this one's is built: half the peak memory.
         self.h = self.loss = self.cross_entropy = None
+        self.branches = ()
         self.h = self.scores(x)
-        scores = self.h
-        if scores.dtype == np.float16:  # a mean over a million pixels needs more digits
-            scores = chainer.functions.cast(scores, np.float32)
+        scores = _float32(self.h)
         if chainer.config.train:
             weight = self.class_weight
             losses = F.weighted_cross_entropy(scores, t, weight)
             self.loss, self.cross_entropy = losses
             if self.lovasz:
                 self.loss += self.lovasz * lovasz_softmax(scores, t)
+            if self.deep_supervision:
+                self.loss += self.deep_supervision * self._loss_of_branches(t)
         else:  # comparable between recipes
             self.loss = F.softmax_cross_entropy(scores, t)
         self.evaluator.preparation(self.h, t)
         return self.loss
+
+    def _loss_of_branches(self, t) -> chainer.Variable:
+        """Cross entropy of the upsampled scores of pool4 and fire9, added up.
+
+        They are left at 1/4 of the size, where the loss takes a sixteenth of the time: each
+        score stands for 4 x 4 pixels, and is compared with the label of one in their middle. Of
+        16 labelled pixels one counts 16 times, so that the losses of the parts of a batch add up
+        to the loss of the whole.
+        """
+        labels = t.array if isinstance(t, chainer.Variable) else t
+        middles = labels[:, 2::4, 2::4]
+        pixels = (labels >= 0).sum().clip(1)
+        share = ((middles >= 0).sum() * 16 / pixels).astype(np.float32)
+        weight = self.class_weight
+        u4, u9 = (
+            F.softmax_cross_entropy(_float32(h), middles, class_weight=weight)
+            for h in self.branches
+        )
+        return (u4 + u9) * share
 
     def device_resident_accept(self, visitor) -> None:
         """Chainer's way to move a link to a device; the weights of the classes go along."""
@@ -209,6 +243,12 @@ class FCN(chainer.Chain):
     def iou(self):
         """float64 (n_class,): intersection over union in the last batch."""
         return self.evaluator.get_iou()
+
+
+def _float32(scores: chainer.Variable) -> chainer.Variable:
+    if scores.dtype == np.float16:  # a mean over a million pixels needs more digits
+        return chainer.functions.cast(scores, np.float32)
+    return scores
 
 
 def _check_input_size(shape: tuple[int, ...]) -> None:

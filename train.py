@@ -30,10 +30,12 @@ from training.mixed_precision import MixedPrecisionAdam
 from training.model_files import BestModel, save_model
 from training.preflight import check_datasets
 from training.progress import Curves, EpochBar, EpochTable, ProgressPictures
+from training.recipe import network_options
 from training.session import Session
 from training.snapshots import Snapshots
 from training.transfer import batch_converter
 from training.validation_warnings import ValidationWarnings
+from training.weight_average import WeightAverage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,9 +71,10 @@ def main(argv: list[str] | None = None) -> int:
     # Model
     np.random.seed(args.seed)
     weights = count_class_weights(train_mini_batch_loader)
-    recipe = {"class_weight": weights and weights.values, "lovasz": params.lovasz}
-    model = FCN(args.n_class, args.in_ch, args.dilated, args.bypass, **recipe)
+    model = FCN(args.n_class, args.in_ch, **network_options(args, weights))
     model.to_device(device)
+    average = WeightAverage(model, params.weight_average)
+    judged = average.model  # what is validated and stored
 
     # Optimizer
     adam = MixedPrecisionAdam if mixed else chainer.optimizers.Adam
@@ -82,10 +85,9 @@ def main(argv: list[str] | None = None) -> int:
 
     # Updater and trainer
     to_batch = batch_converter(device)
-    names = train_mini_batch_loader.file_names
     rate = LearningRate(params, order.batches)
     updater = Updater(
-        train_iterator, optimizer, to_batch, device, order, names, rate, processes
+        train_iterator, optimizer, to_batch, device, order, rate, average, processes
     )
     end = LastEpoch(params, processes)
     trainer = chainer.training.Trainer(updater, end, args.output_path)
@@ -96,14 +98,14 @@ def main(argv: list[str] | None = None) -> int:
     stop = snapshots.stop_if_asked
     trainer.extend(EpochFigures(model, processes))
     trainer.extend(extensions.observe_value("lr", lambda trainer: optimizer.alpha))
-    trainer.extend(Validation(val_iterator, model, to_batch, device, stop, processes))
+    trainer.extend(Validation(val_iterator, judged, to_batch, device, stop, processes))
     trainer.extend(snapshots)
 
     # Extensions of the first process: what one sees of the training, and the models
     if processes.rank == 0:
         show_progress(trainer, order.batches if processes.size == 1 else None)
-        show_pictures(trainer, Segmenter(model, args, device), val_mini_batch_loader)
-        store_models(trainer, model)
+        show_pictures(trainer, Segmenter(judged, args, device), val_mini_batch_loader)
+        store_models(trainer, judged)
 
     return session.run(trainer, data_summary, weights)
 

@@ -8,6 +8,7 @@ from chainer import functions as F
 
 from dataset.image_reader import as_channels
 from files.opencv import cv2
+from layers.bilinear import bilinear_kernel
 from learning.pictures import png, signed, stretched
 from learning.subject import Subject
 
@@ -40,17 +41,6 @@ def figure(subject: Subject) -> dict:
             for name, kernel in kernels.items()
         ],
     }
-
-
-def bilinear_kernel(ksize: int, stride: int) -> np.ndarray:
-    """The kernel that interpolates linearly between neighbours: float32 (ksize, ksize).
-
-    A tent that falls from its middle to 0 in ``stride`` pixels; where the kernel is wider, the
-    rest is 0.
-    """
-    distance = np.abs(np.arange(ksize) - (ksize - 1) / 2)
-    tent = np.maximum(0, 1 - distance / stride).astype(np.float32)
-    return np.outer(tent, tent)
 
 
 def enlarged(

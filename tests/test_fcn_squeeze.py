@@ -176,6 +176,41 @@ def test_weights_of_classes_and_lovasz_count_in_training_alone():
         assert model(x, t).array == plain(x, t).array
 
 
+def test_deep_supervision_adds_the_loss_of_both_branches_in_training_alone():
+    x, t = batch()
+    plain = FCN(N_CLASS, 3)
+    weight = np.linspace(0.5, 2, N_CLASS).astype(np.float32)
+    model = FCN(N_CLASS, 3, class_weight=weight, deep_supervision=0.5)
+    model.copyparams(plain)
+    expected = F.softmax_cross_entropy(plain.scores(x), t, class_weight=weight).array
+    every_fourth = [(n, i, j) for n in range(2) for i in range(12) for j in range(16)]
+    for h in plain.branches:
+        log_p = F.log_softmax(h).array
+        for n, i, j in every_fourth:
+            label = t[n, 4 * i + 2, 4 * j + 2]
+            if label >= 0:
+                term = -weight[label] * log_p[n, label, i, j]
+                expected += 0.5 * term * 16 / np.count_nonzero(t >= 0)
+    assert float(model(x, t).array) == pytest.approx(float(expected), rel=1e-5)
+    with chainer.using_config("train", False):
+        assert model(x, t).array == plain(x, t).array
+
+
+@pytest.mark.parametrize("dilated", [True, False])
+def test_bilinear_deconvolutions_keep_each_class_and_what_rises_evenly(dilated):
+    model = FCN(2, 3, dilated=dilated, bilinear=True)
+    for link in (model.upsample_pool4, model.upsample_pool9, model.upsample_final):
+        ramp = np.zeros((1, 2, 8, 8), np.float32)
+        ramp[0, 1] = np.arange(8)
+        large = link(ramp).array[0]
+        by = len(large[0]) // 8
+        # The middle of pixel i of the small map lies at by (i + 1/2) - 1/2 of the large one.
+        expected = (np.arange(8 * by) + 0.5) / by - 0.5
+        inside = slice(by, -by)
+        np.testing.assert_allclose(large[1, by][inside], expected[inside], rtol=1e-5)
+        assert not large[0].any()
+
+
 def test_scores_have_the_size_of_the_image():
     x, _ = batch(n=1, in_ch=1, height=16, width=80)
     assert FCN(N_CLASS, 1).scores(x).shape == (1, N_CLASS, 16, 80)

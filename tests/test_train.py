@@ -142,6 +142,9 @@ def test_recipe_of_every_key_resumes_to_the_same_bytes(small_data):
             "warmup_iterations": 4,
             "class_weights": 0.5,
             "lovasz": 0.5,
+            "deep_supervision": 0.5,
+            "init_deconvolutions": "bilinear",
+            "weight_average": 0.9,
         },
         "augmentation_params": {
             "do_augment": True,
@@ -190,6 +193,9 @@ def test_weights_of_the_classes_are_printed_and_stored(small_data, capsys):
         {"training_params": {"warmup_iterations": 2}},
         {"training_params": {"class_weights": 0.5}},
         {"training_params": {"lovasz": 0.5}},
+        {"training_params": {"deep_supervision": 0.5}},
+        {"training_params": {"init_deconvolutions": "bilinear"}},
+        {"training_params": {"weight_average": 0.9}},
     ],
     ids=str,
 )

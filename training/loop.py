@@ -1,7 +1,7 @@
 """The updater of a training, its learning rate and its end; train.py gives them to Chainer's Trainer."""
 
 import bisect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import chainer_compat
 
@@ -12,6 +12,7 @@ from dataset.epoch_order import EpochOrder
 from evaluation.run_log import best_entry
 from files.errors import UserError
 from training.distributed import OneProcess
+from training.weight_average import WeightAverage
 
 
 class Updater(chainer.training.updaters.StandardUpdater):
@@ -20,8 +21,8 @@ class Updater(chainer.training.updaters.StandardUpdater):
     Args:
         iterator, optimizer, converter, device: as StandardUpdater's.
         order (EpochOrder): the iterator's.
-        file_names (callable): gives the image file names of numbers of the order, for messages.
         learning_rate (callable): gives the step size of an iteration, counted from 0.
+        average (WeightAverage): takes the weights in after each step.
         processes: as distributed.join() gives them.
     """
 
@@ -32,14 +33,14 @@ class Updater(chainer.training.updaters.StandardUpdater):
         converter,
         device,
         order: EpochOrder,
-        file_names: Callable[[Iterable[int]], list[str]],
         learning_rate: Callable[[int], float],
+        average: WeightAverage,
         processes: OneProcess,
     ):
         super().__init__(iterator, optimizer, converter=converter, device=device)
         self._order = order
-        self._file_names = file_names
         self._learning_rate = learning_rate
+        self.average = average
         self._processes = processes
 
     def update_core(self) -> None:
@@ -79,6 +80,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
         # extensions have a state each, and warm-up and decay would overwrite each other's value.
         optimizer.alpha = self._learning_rate(self.iteration)
         optimizer.update(self._finite_loss, x, t, factor)
+        self.average.update(optimizer.target, self.iteration + 1)
 
     def _finite_loss(self, x, t, factor: float) -> chainer.Variable:
         """The loss times a factor, checked before it reaches the weights.
@@ -100,6 +102,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
         optimizer = self.get_optimizer("main")
         optimizer.serialize(serializer["optimizer:main"])
         optimizer.target.serialize(serializer["model:main"])
+        self.average.serialize(serializer["average"])
         self.iteration = int(serializer("iteration", self.iteration))
         if isinstance(serializer, chainer.Deserializer):
             self._order.place(self.get_iterator("main"), self.iteration)
@@ -114,7 +117,8 @@ class Updater(chainer.training.updaters.StandardUpdater):
         return -(-iterations // self._order.batches)
 
     def _names(self) -> str:
-        return ", ".join(self._file_names(self._order.batch(self.iteration)))
+        dataset = self.get_iterator("main").dataset
+        return ", ".join(dataset.file_names(self._order.batch(self.iteration)))
 
 
 class LearningRate:

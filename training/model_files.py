@@ -22,8 +22,7 @@ def save_model(version: str) -> Callable[[chainer.training.Trainer], None]:
     def save(trainer: chainer.training.Trainer) -> None:
         args = chainer.global_config.user_train_args
         path = args.model_path.format(version.format(trainer.updater.epoch))
-        model = trainer.updater.get_optimizer("main").target
-        save_npz(path, model, describe_model(args))
+        save_npz(path, trainer.updater.average.model, describe_model(args))
 
     return save
 

@@ -30,9 +30,9 @@ _NAME = re.compile(r"snapshot_iteration_(\d+)\.npz")
 # code when it is read.
 _NONE_KEYS = "_none_keys"
 _FINGERPRINT = "_fingerprint"
-# How often the weights are in a snapshot: themselves, their two moments in Adam, the best ones;
+# How often the weights are in a snapshot: themselves, their average, two moments in Adam, the best;
 # and bytes for all else, above all the log: 300 an epoch.
-_MODELS, _MAX_REST = 4, 1 << 28
+_MODELS, _MAX_REST = 5, 1 << 28
 
 
 Values = dict[str, np.ndarray]
@@ -227,7 +227,11 @@ def _refuse_unfit(path: str, model: chainer.Link, values: Values) -> None:
         UserError: one is of another shape than its parameter, NaN or infinite.
     """
     places = [f"updater/optimizer:main{{}}/{part}" for part in ("m", "v", "master")]
-    places += ["updater/model:main{}", "extensions/best_model/weights{}"]
+    places += [
+        "updater/model:main{}",
+        "updater/average{}",
+        "extensions/best_model/weights{}",
+    ]
     for name, param in sorted(model.namedparams()):
         for key in (place.format(name) for place in places):
             value = values.get(key)

@@ -85,7 +85,13 @@ def gradients(loader: DatasetPreProcessor, model, numbers) -> dict[str, np.ndarr
 
 @pytest.mark.parametrize("batch", [0, 1])
 @pytest.mark.parametrize(
-    "loss", [{}, {"class_weight": np.array([1, 2, 3], "f4"), "lovasz": 0.5}], ids=str
+    "loss",
+    [
+        {},
+        {"class_weight": np.array([1, 2, 3], "f4"), "lovasz": 0.5},
+        {"deep_supervision": 0.5},
+    ],
+    ids=str,
 )
 def test_weighted_gradients_of_the_shares_are_those_of_the_batch(
     small_data, batch, loss

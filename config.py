@@ -126,6 +126,8 @@ class AugmentationParams(_Section):
     zoom: range_of(_Factor) = [1.0, 1.0]
     color_gain: range_of(Annotated[Number, Field(ge=0, le=8)]) = [1.0, 1.0]
     color_offset: Annotated[Number, Field(ge=0, le=255)] = 0.0
+    gamma: range_of(_Factor) = [1.0, 1.0]
+    saturation: range_of(Annotated[Number, Field(ge=0, le=8)]) = [1.0, 1.0]
 
 
 class Config(_Section):

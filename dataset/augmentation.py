@@ -85,6 +85,8 @@ def augment(
         image = change_contrast(image, rng)
     if params.color_gain != [1, 1] or params.color_offset:
         image = jitter_colors(image, params.color_gain, params.color_offset, rng)
+    if params.gamma != [1, 1] or params.saturation != [1, 1]:
+        image = change_tone(image, params.gamma, params.saturation, rng)
     return image, label
 
 
@@ -185,3 +187,27 @@ def jitter_colors(
     levels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     jittered = cv2.LUT(np.ascontiguousarray(image), levels.reshape(1, 256, channels))
     return jittered.reshape(image.shape)
+
+
+def change_tone(
+    image: np.ndarray,
+    gamma: tuple[float, float],
+    saturation: tuple[float, float],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Brighten or darken the middle tones, and make the colours stronger or weaker; uint8, clipped.
+
+    GCN undoes neither: a gamma bends the grey levels, and a saturation mixes the channels.
+
+    Args:
+        gamma: the range of the exponent of grey levels in [0, 1], drawn evenly in its logarithm.
+        saturation: the range of the factor of a pixel's distance from its grey value.
+    """
+    exponent = np.exp(rng.uniform(*np.log(gamma)))
+    levels = np.rint(255 * np.linspace(0, 1, 256) ** exponent).astype(np.uint8)
+    toned = cv2.LUT(np.ascontiguousarray(image), levels).reshape(image.shape)
+    if image.shape[2] == 1:
+        return toned
+    factor = rng.uniform(*saturation)
+    grey = cv2.cvtColor(cv2.cvtColor(toned, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(toned, factor, grey, 1 - factor, 0)

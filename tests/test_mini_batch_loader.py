@@ -193,6 +193,8 @@ class TestEveryKeyChangesSomething:
             {"augmentation_params": {**ONLY, "zoom": [0.5, 2]}},
             {"augmentation_params": {**ONLY, "color_gain": [0.5, 2]}},
             {"augmentation_params": {**ONLY, "color_offset": 40}},
+            {"augmentation_params": {**ONLY, "gamma": [0.5, 2]}},
+            {"augmentation_params": {**ONLY, "saturation": [0.5, 2]}},
         ],
         ids=str,
     )

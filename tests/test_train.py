@@ -153,6 +153,8 @@ def test_recipe_of_every_key_resumes_to_the_same_bytes(small_data):
             "zoom": [0.5, 2],
             "color_gain": [0.6, 1.4],
             "color_offset": 30,
+            "gamma": [0.6, 1.7],
+            "saturation": [0.5, 1.5],
         },
     }
     whole = without_time(run(small_data, **recipe))

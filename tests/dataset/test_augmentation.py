@@ -212,3 +212,25 @@ def test_zoom_to_less_than_a_pixel_leaves_one_pixel():
     )
     assert image.shape == (112, 160, 3) and label.shape == (112, 160)
     assert np.count_nonzero(label >= 0) == 1
+
+
+class Highest:
+    """Stands in for random numbers: the upper end of each range."""
+
+    def uniform(self, low, high, *_):
+        return high
+
+
+def test_gamma_bends_the_grey_levels_between_black_and_white():
+    image = np.array([0, 64, 255], np.uint8).reshape(1, 3, 1)
+    toned = augmentation.change_tone(image, [1, 2], [1, 1], Highest())
+    assert toned.ravel().tolist() == [0, 16, 255]  # 255 (64 / 255)^2 = 16.06
+
+
+def test_saturation_moves_colours_away_from_their_grey():
+    image = np.array([[[200, 100, 100]]], np.uint8)
+    grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 100
+    for factor in (0, 0.5, 1.3):
+        toned = augmentation.change_tone(image, [1, 1], [factor, factor], Highest())
+        expected = grey + factor * (image.ravel() - grey)
+        np.testing.assert_allclose(toned.ravel(), expected, atol=1)

@@ -2,8 +2,9 @@
 
 Trains the book's recipe, the recommended one, the book's with one ingredient added and the
 recommended one with one left out (and both with one that was not taken), each with several seeds,
-and prints the scores of the last epoch's models on the test list as a table. A run that has been
-scored is not made again.
+and prints the scores of the last epoch's models on the test list as a table. With --leave-out, the
+training images are divided into groups; each recipe is trained without each of them and scored on
+it, and the table gives the means over the groups. A run that has been scored is not made again.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.left_out import write_lists
 from config import add_config_arguments, read_config
 from files.errors import UserError, run_program
 from files.whole_file import write_text
@@ -37,6 +39,13 @@ INGREDIENTS = {
     "class weights": ["training_params.class_weights"],
     "Lovász-Softmax": ["training_params.lovasz"],
     "bypass": ["bypass"],
+    "bilinear start": ["training_params.init_deconvolutions"],
+    "deep supervision": ["training_params.deep_supervision"],
+    "average of the weights": ["training_params.weight_average"],
+    "gamma and saturation": [
+        "augmentation_params.gamma",
+        "augmentation_params.saturation",
+    ],
 }
 # What was tried and is in neither recipe.
 NOT_TAKEN = {
@@ -51,20 +60,46 @@ _RARE = 0.01
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    recipes = variants(arguments.book)
+    recipes = variants(arguments.book, arguments.config)
     if arguments.only:
         unknown = [name for name in arguments.only if name not in recipes]
         if unknown:
             raise UserError(f"--only {unknown[0]}: choose from {', '.join(recipes)}")
         recipes = {name: recipes[name] for name in recipes if name in arguments.only}
-    runs = [(n, seed) for seed in range(arguments.seeds) for n in recipes]
+    groups = groups_of(arguments)
+    seeds = range(arguments.seeds)
+    runs = [(n, seed, group) for seed in seeds for group in groups for n in recipes]
+
+    def figures_of(run: tuple[str, int, str]) -> dict[str, float]:
+        name, seed, group = run
+        place = os.path.join(name.replace(" ", "_"), group, f"seed_{seed}")
+        sets = [f"{key}={json.dumps(value)}" for key, value in recipes[name].items()]
+        sets += [*arguments.set, *groups[group], f"seed={seed}"]
+        return figures(score(place, sets, arguments))
+
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        steps = pool.map(lambda run: score(*run, recipes[run[0]], arguments), runs)
-        scores = list(tqdm(steps, total=len(runs), unit="run", disable=None))
-    found = {name: [] for name in recipes}
-    for (name, _), score_of_run in zip(runs, scores, strict=True):
-        found[name].append(score_of_run)
-    text = table(found)
+        steps = pool.map(figures_of, runs)
+        found = list(tqdm(steps, total=len(runs), unit="run", disable=None))
+    of_run = dict(zip(runs, found, strict=True))
+    text = table(
+        {
+            name: [mean([of_run[name, s, group] for group in groups]) for s in seeds]
+            for name in recipes
+        }
+    )
+    write_text(
+        os.path.join(arguments.output, "figures.json"),
+        json.dumps(
+            [
+                {"recipe": name, "seed": seed, "left_out": group, **of_run[run]}
+                for run in runs
+                for name, seed, group in [run]
+            ],
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n",
+    )
     write_text(os.path.join(arguments.output, "table.md"), text + "\n")
     print(text)
     return 0
@@ -83,6 +118,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="the recipe to compare with; of it, only the ingredients are used",
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each recipe")
+    parser.add_argument(
+        "--leave-out",
+        metavar="PATTERN",
+        help="leave out one group of training images at a time, and judge on it: those whose "
+        "names begin with the same match of a regular expression, such as [^_]+ for the drives "
+        "of CamVid",
+    )
     parser.add_argument("--only", action="append", help="a row to make; repeatable")
     parser.add_argument(
         "--jobs",
@@ -102,17 +144,34 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def variants(book: str) -> dict[str, dict]:
-    """{name: the keys in which a recipe differs from the recommended one}, rows of the table."""
-    keys = [key for ingredient in INGREDIENTS.values() for key in ingredient]
-    old = flatten(read_config(book).model_dump())
+def groups_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """{group: what to --set to judge on it}; without --leave-out, one of the lists as they are."""
+    if not arguments.leave_out:
+        return {"": []}
+    config = read_config(arguments.config, arguments.set)
+    folder = os.path.join(os.path.abspath(arguments.output), "lists")
+    return write_lists(config, arguments.leave_out, folder)
+
+
+def variants(book: str, recommended: str) -> dict[str, dict]:
+    """{name: the keys in which a recipe differs from the recommended one}, rows of the table.
+
+    Of the ingredients, those in which the two configurations differ.
+    """
+    old, new = (flatten(read_config(p).model_dump()) for p in (book, recommended))
+    ingredients = {
+        name: keys
+        for name, keys in INGREDIENTS.items()
+        if any(old[key] != new[key] for key in keys)
+    }
+    keys = [key for ingredient in ingredients.values() for key in ingredient]
     all_old = {key: old[key] for key in keys}
     result = {"the book's": all_old}
-    for name, added in INGREDIENTS.items():
+    for name, added in ingredients.items():
         result[f"the book's + {name}"] = {
             key: value for key, value in all_old.items() if key not in added
         }
-    for name, left_out in INGREDIENTS.items():
+    for name, left_out in ingredients.items():
         result[f"recommended - {name}"] = {
             key: value for key, value in all_old.items() if key in left_out
         }
@@ -123,17 +182,20 @@ def variants(book: str) -> dict[str, dict]:
     return result
 
 
-def score(name: str, seed: int, changes: dict, arguments) -> dict:
+def score(place: str, sets: list[str], arguments) -> dict:
     """Train and score one recipe with one seed, unless that has been done.
+
+    Args:
+        place: folder of the run, below ``--output``.
+        sets: the keys to ``--set``, as KEY=VALUE.
 
     Raises:
         UserError: gives the output of a run that failed.
     """
-    folder = Path(arguments.output).resolve() / name.replace(" ", "_") / f"seed_{seed}"
+    folder = Path(arguments.output).resolve() / place
     path = folder / "predict" / "scores.json"
     if not path.is_file():
-        pairs = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-        pairs += [*arguments.set, f"seed={seed}", f"output_path={folder}"]
+        pairs = [*sets, f"output_path={folder}"]
         options = [word for pair in pairs for word in ("--set", pair)]
         options = ["--config", arguments.config, *options]
         model = str(folder / "model" / "fcn_final.npz")
@@ -158,19 +220,29 @@ def _run(words: list[str], jobs: int) -> None:
         raise UserError(f"{shlex.join(words)}\n{done.stdout}{done.stderr}")
 
 
-def table(found: dict[str, list[dict]]) -> str:
-    """The scores as Markdown: mean and standard deviation over the seeds, in per cent."""
+def figures(scores: dict) -> dict[str, float]:
+    """What the table shows of a scores.json, in the order of its columns."""
+    return {
+        "pixel_accuracy": scores["pixel_accuracy"],
+        "mean_iou": scores["mean_iou"],
+        "mean_iou_of_rare_classes": _rare_iou(scores),
+    }
+
+
+def mean(found: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure."""
+    return {key: statistics.mean(f[key] for f in found) for key in found[0]}
+
+
+def table(found: dict[str, list[dict[str, float]]]) -> str:
+    """The figures as Markdown: mean and standard deviation over the seeds, in per cent."""
     lines = [
         f"| recipe | runs | pixel accuracy | mean IoU | of classes below {_RARE:.0%} of the pixels |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, scores in found.items():
-        columns = [
-            [s["pixel_accuracy"] for s in scores],
-            [s["mean_iou"] for s in scores],
-            [_rare_iou(s) for s in scores],
-        ]
-        cells = [name, str(len(scores)), *map(_mean_and_spread, columns)]
+    for name, of_seeds in found.items():
+        columns = zip(*(f.values() for f in of_seeds), strict=True)
+        cells = [name, str(len(of_seeds)), *map(_mean_and_spread, columns)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

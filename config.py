@@ -257,13 +257,13 @@ def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
 
 
 def _where_to_get(folder: str) -> str:
-    """For the book's data, which are not part of this project: where it says how to get them."""
-    if "camseq01" not in folder.lower() or os.path.isdir(folder):
-        return ""
-    guide = from_here(os.path.join(_PROJECT, "docs", "camseq01.md"))
-    return (
-        f"\n       CamSeq01 is not in {from_here(folder)}; {guide} says how to get it"
-    )
+    """For data that are not part of this project: where it says how to get them."""
+    for name in ("CamSeq01", "CamVid"):
+        if name.lower() in folder.lower() and not os.path.isdir(folder):
+            guide = from_here(os.path.join(_PROJECT, "docs", f"{name.lower()}.md"))
+            place = from_here(folder)
+            return f"\n       {name} is not in {place}; {guide} says how to get it"
+    return ""
 
 
 def read_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:

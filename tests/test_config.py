@@ -13,6 +13,8 @@ import yaml
 
 import config
 from config import dump_config, load_config, read_config
+from dataset.label_table import read_label_table
+from dataset.list_reader import read_list
 from files.errors import UserError
 from files.yaml_reader import flatten
 
@@ -456,10 +458,36 @@ def test_without_config_it_is_the_one_beside_the_program(monkeypatch, tmp_path):
     assert os.path.samefile(path, Path(config.__file__).with_name("config.yaml"))
 
 
-def test_missing_camseq01_says_where_to_get_it(small_data):
-    message = error_of(small_data, "image_dir_path=data/CamSeq01", "label_path=none")
-    assert "CamSeq01 is not in " in message
-    assert f"{os.path.join('docs', 'camseq01.md')} says how to get it" in message
+@pytest.mark.parametrize("name", ["CamSeq01", "CamVid"])
+def test_missing_data_of_the_field_say_where_to_get_them(small_data, name):
+    message = error_of(small_data, f"image_dir_path=data/{name}", "label_path=none")
+    assert f"{name} is not in " in message
+    guide = os.path.join("docs", f"{name.lower()}.md")
+    assert f"{guide} says how to get it" in message and (ROOT / guide).is_file()
+
+
+def test_camvids_lists_are_the_official_ones():
+    loaded = read_config(ROOT / "camvid.yaml")
+    keys = ("train_image_pointer", "val_image_pointer", "test_image_pointer")
+    images = [read_list(getattr(loaded, key), key) for key in keys]
+    names = [[name.rpartition("/")[2] for name in part.images] for part in images]
+    assert [len(part) for part in names] == [367, 101, 233]
+    assert len(set().union(*names)) == 701
+    # CamSeq01's frames are those to validate with.
+    camseq01 = set()
+    for path in (ROOT / "camseq01").iterdir():
+        camseq01 |= set(read_list(str(path), "").images)
+    assert set(names[1]) == camseq01
+    for part, folder in zip(images, ("train", "val", "test"), strict=True):
+        for image, label in zip(part.images, part.labels, strict=True):
+            assert image.startswith(f"{folder}/")
+            assert label == image.replace(folder, f"{folder}annot")
+
+
+def test_camvid_has_11_classes_and_ignores_the_twelfth_number():
+    loaded = read_config(ROOT / "camvid.yaml")
+    table = read_label_table(loaded.label_path, loaded.ignore_labels)
+    assert len(table) == 11 == loaded.ignore_index
 
 
 @pytest.mark.parametrize(

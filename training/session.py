@@ -117,7 +117,11 @@ class Session:
         path = self.config.init_weights
         model = trainer.updater.get_optimizer("main").target
         args = chainer.global_config.user_train_args
-        return start_from(path, model, args) if path else None
+        if not path:
+            return None
+        taken = start_from(path, model, args)
+        trainer.updater.average.restart(model)
+        return taken
 
     def _resume(self, trainer: chainer.training.Trainer) -> str | None:
         """Bring the trainer to the state of a snapshot; gives its path, None if there is none."""

@@ -37,6 +37,13 @@ class WeightAverage:
             for name, param in (model.namedparams() if decay else ())
         }
 
+    def restart(self, trained: chainer.Link) -> None:
+        """Begin again from the weights of a model."""
+        weights = dict(trained.namedparams())
+        for name, param in self.model.namedparams() if self._decay else ():
+            self._values[name] = weights[name].array.astype(np.float32)
+            param.array[...] = weights[name].array
+
     def update(self, trained: chainer.Link, step: int) -> None:
         """Take the weights after a step of the training in; steps are counted from 1."""
         if not self._decay:

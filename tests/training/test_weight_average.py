@@ -35,6 +35,14 @@ def test_without_a_decay_the_model_stands_for_itself():
     assert average.model is model
 
 
+def test_average_begins_again_from_the_weights_of_another_model():
+    average = WeightAverage(link(100), decay=0.5)
+    average.restart(link(4))
+    assert average.model.W.array == pytest.approx(4)
+    average.update(link(6), step=20)
+    assert average.model.W.array == pytest.approx(5)
+
+
 def test_small_changes_of_float16_weights_add_up():
     average = WeightAverage(link(1, dtype="f2"), decay=0.999)
     for _ in range(2000):

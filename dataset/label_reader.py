@@ -263,3 +263,38 @@ def holds_only_0_and_255(path: str) -> bool:
     if label.ndim == 3 or _stored_numbers(content, label) is not label:
         return False
     return bool(((label == 0) | (label == 255)).all() and label.max() == 255)
+
+
+def stored_label(
+    path: str, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a label file holds, before a table says what it means; prepare.py looks at it.
+
+    Args:
+        path: a picture, or the book's npz.
+        size: (H, W) of the image.
+
+    Returns:
+        tuple: numbers (H, W) or colours uint8 (H, W, 3); and the colours uint8 (n, 3) of the
+        palette, if the file has one.
+
+    Raises:
+        UserError: the label is broken, of another size, or a JPEG of numbers.
+    """
+    if path.endswith(".npz"):
+        return _read_npz_label(path, size), None
+    content, _ = checked_content(path)
+    if _has_palette(content):
+        label, colors = _decode_palette(path, content)
+        _refuse_other_size(path, label.shape, size)
+        if label.max() >= len(colors) and label.max() != 255:
+            raise UserError(
+                f"{path}: pixels have the number {label.max()}, but its palette has only "
+                f"{len(colors)} colours; save the label anew"
+            )
+        return label, colors
+    label = decode(path, content)
+    _refuse_other_size(path, label.shape, size)
+    if label.ndim == 2 and content.startswith(b"\xff\xd8"):
+        raise UserError(f"{path}: {_JPEG}")
+    return (label if label.ndim == 3 else _stored_numbers(content, label)), None

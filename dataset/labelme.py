@@ -58,12 +58,7 @@ def read_labelme(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndar
             class that is not in the table.
     """
     content = _parse(path)
-    claimed = content.imageHeight or size[0], content.imageWidth or size[1]
-    if claimed != tuple(size):
-        raise UserError(
-            f"{path}: the label is {claimed[1]} x {claimed[0]} pixels, "
-            f"its image {size[1]} x {size[0]} (width x height)"
-        )
+    _refuse_other_size(path, content, size)
     classes = np.full(size, table.background, np.int16)
     numbers = {name: number for number, name in enumerate(table.names)}
     numbers[_IGNORED] = -1
@@ -83,6 +78,25 @@ def read_labelme(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndar
             mask = _disc(frame, shape) if polygon is None else _inside(frame, polygon)
             part[mask] = numbers[shape.label]
     return table.hide_ignored(classes)
+
+
+def labelme_names(path: str, size: tuple[int, int]) -> list[str]:
+    """The class of each shape of a file of LabelMe.
+
+    Args, Raises: as read_labelme().
+    """
+    content = _parse(path)
+    _refuse_other_size(path, content, size)
+    return [shape.label for shape in content.shapes]
+
+
+def _refuse_other_size(path: str, content: _LabelMe, size: tuple[int, int]) -> None:
+    claimed = content.imageHeight or size[0], content.imageWidth or size[1]
+    if claimed != tuple(size):
+        raise UserError(
+            f"{path}: the label is {claimed[1]} x {claimed[0]} pixels, "
+            f"its image {size[1]} x {size[0]} (width x height)"
+        )
 
 
 def _parse(path: str) -> _LabelMe:

@@ -10,8 +10,9 @@ ROOT = Path(__file__).parent.parent
 # From top to bottom. A name is a folder or a module at the top level.
 FLOORS = [
     ["benchmarks"],
-    ["train", "predict", "export", "learn", "data_check", "visualizer"],
+    ["train", "predict", "export", "learn", "data_check", "visualizer", "prepare"],
     ["learning"],
+    ["preparing"],
     ["training"],
     ["evaluation"],
     ["fcn_squeeze", "mini_batch_loader", "config"],

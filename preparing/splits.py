@@ -1,0 +1,133 @@
+"""Divides pairs into those to train on, to watch the training with, and to score; for prepare.py."""
+
+import os
+import random
+from itertools import chain, pairwise
+
+from files.errors import UserError
+from files.text_file import read_text
+
+_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val"}
+_NAMES |= {"validation": "val", "test": "test", "testing": "test"}
+_SHARES = (0.7, 0.15)  # to train on, to watch with; the rest is scored
+Pair = tuple[str, str]
+Lists = dict[str, list[Pair]]
+
+
+def split_by_folders(folder: str, pairs: list[Pair]) -> Lists | None:
+    """The division that the folder has: by train/ val/ test/, or by VOC's ImageSets.
+
+    What it lacks is taken from the end of what it has. None if it has no division.
+    """
+    of = _voc_sets(folder)
+    lists: Lists = {"train": [], "val": [], "test": []}
+    for image, label in pairs:
+        stem = os.path.splitext(image.rpartition("/")[2])[0]
+        what = of.get(stem) or _split_of(image)
+        if what:
+            lists[what].append((image, label))
+    if not lists["train"] or not (lists["val"] or lists["test"]):
+        return None
+    for missing, other in (("val", "test"), ("test", "val")):
+        if not lists[missing]:
+            if len(lists[other]) < 2:
+                return None
+            half = len(lists[other]) // 2
+            lists[missing], lists[other] = lists[other][half:], lists[other][:half]
+    return lists
+
+
+def _split_of(image: str) -> str | None:
+    parts = image.lower().split("/")[:-1]
+    return next((_NAMES[part] for part in parts if part in _NAMES), None)
+
+
+def _voc_sets(folder: str) -> dict[str, str]:
+    """{stem of an image: train, val or test} by ImageSets/Segmentation/*.txt."""
+    found = {}
+    for what in ("test", "val", "train"):
+        path = os.path.join(folder, "ImageSets", "Segmentation", f"{what}.txt")
+        if os.path.isfile(path):
+            found |= dict.fromkeys(read_text(path, "ImageSets", 1 << 27).split(), what)
+    return found
+
+
+def read_groups(path: str, pairs: list[Pair]) -> list[list[Pair]]:
+    """The pairs of each group, in the order in which the groups occur.
+
+    A line of the file is the name of an image, a tab or a comma, and the name of its group.
+
+    Raises:
+        UserError: a line has no group, or an image is missing.
+    """
+    of = {}
+    for number, line in enumerate(read_text(path, "--groups", 1 << 27).splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        image, tab, group = line.partition("\t" if "\t" in line else ",")
+        if not tab or not group.strip():
+            raise UserError(
+                f"{path}, line {number}: write an image and its group, with a tab or a comma "
+                "between them"
+            )
+        of[image.strip()] = group.strip()
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        if pair[0] not in of:
+            raise UserError(f"{path}: {pair[0]} is missing; add a line with its group")
+        groups.setdefault(of[pair[0]], []).append(pair)
+    return list(groups.values())
+
+
+def split_in_blocks(units: list[list[Pair]], seed: int | None) -> Lists:
+    """Divide units (groups, or single pairs), which stay whole, in order or at random.
+
+    Raises:
+        UserError: there are fewer than three units.
+    """
+    if len(units) < 3:
+        raise UserError(
+            f"{len(units)} images or groups; at least three are needed: one to train on, one to "
+            "watch the training with, one to score"
+        )
+    train = min(max(1, round(_SHARES[0] * len(units))), len(units) - 2)
+    val = min(max(1, round(_SHARES[1] * len(units))), len(units) - train - 1)
+    units = _ordered(units, seed)
+    return {
+        "train": list(chain(*units[:train])),
+        "val": list(chain(*units[train : train + val])),
+        "test": list(chain(*units[train + val :])),
+    }
+
+
+def split_in_folds(
+    units: list[list[Pair]], folds: int, seed: int | None
+) -> list[Lists]:
+    """For each fold: its block is scored, a block of the others watches, the rest trains.
+
+    Raises:
+        UserError: fewer than three folds, or fewer units than folds.
+    """
+    if folds < 3:
+        raise UserError(f"--folds: {folds} is less than 3: train, watch, score")
+    if len(units) < folds:
+        raise UserError(
+            f"--folds: {len(units)} images or groups are fewer than {folds} folds"
+        )
+    units = _ordered(units, seed)
+    bounds = [len(units) * fold // folds for fold in range(folds + 1)]
+    blocks = [list(chain(*units[a:b])) for a, b in pairwise(bounds)]
+    lists = []
+    for fold in range(folds):
+        watch = (fold + 1) % folds
+        rest = [block for n, block in enumerate(blocks) if n not in (fold, watch)]
+        lists.append(
+            {"train": list(chain(*rest)), "val": blocks[watch], "test": blocks[fold]}
+        )
+    return lists
+
+
+def _ordered(units: list[list[Pair]], seed: int | None) -> list[list[Pair]]:
+    if seed is None:
+        return units
+    return random.Random(seed).sample(units, len(units))

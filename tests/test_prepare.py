@@ -1,0 +1,216 @@
+import json
+import os
+from itertools import chain
+
+import chainer
+import numpy as np
+import pytest
+from PIL import Image
+
+import prepare
+from config import load_config
+from dataset.label_reader import read_label
+from dataset.label_table import read_label_table
+from dataset.list_reader import read_list
+from files.errors import UserError
+
+COUNT = 6
+# Left half 0, right half 1.
+NUMBERS = np.repeat([[0, 1]], 32, axis=0).repeat(24, axis=1).astype(np.uint8)
+
+
+def save(path, array, palette=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(array)
+    if palette:
+        picture.putpalette(palette)
+    picture.save(path)
+
+
+def photo(path):
+    save(path, np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8))
+
+
+def voc(root):
+    for n in range(COUNT):
+        photo(root / f"JPEGImages/{n}.jpg")
+        label = root / f"SegmentationClass/{n}.png"
+        save(label, NUMBERS, palette=[0, 0, 0, 128, 0, 0])
+    sets = root / "ImageSets/Segmentation"
+    sets.mkdir(parents=True)
+    (sets / "train.txt").write_text("0\n1\n2\n3\n")
+    (sets / "val.txt").write_text("4\n5\n")
+
+
+def cityscapes(root):
+    for n in range(COUNT):
+        place = f"{('train', 'val')[n % 2]}/city/{n}"
+        photo(root / f"leftImg8bit/{place}_leftImg8bit.png")
+        for kind in ("labelTrainIds", "labelIds", "instanceIds", "color"):
+            value = NUMBERS if kind == "labelTrainIds" else NUMBERS + 7
+            save(root / f"gtFine/{place}_gtFine_{kind}.png", value)
+
+
+def labelme(root):
+    right = {"label": "car", "points": [[24, 0], [48, 0], [48, 32], [24, 32]]}
+    for n in range(COUNT):
+        photo(root / f"{n}.png")
+        content = {"shapes": [right], "imageHeight": 32, "imageWidth": 48}
+        (root / f"{n}.json").write_text(json.dumps(content))
+
+
+def bowl(root):
+    for n in range(COUNT):
+        save(root / f"images/{n}.png", np.full((32, 48), n, np.uint8))
+        save(root / f"masks/{n}.png", NUMBERS * 255)
+
+
+def one_folder(root):
+    colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)[NUMBERS]
+    for n in range(COUNT):
+        photo(root / f"{n}.jpg")
+        save(root / f"{n}_mask.png", colors)
+
+
+TREES = [voc, cityscapes, labelme, bowl, one_folder]
+
+
+@pytest.fixture(params=TREES)
+def tree(request, tmp_path):
+    request.param(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def run(tree, *options):
+    output = tree.parent / "my.yaml"
+    assert prepare.main([str(tree), "--output", str(output), *options]) == 0
+    return output
+
+
+def lists(folder) -> dict[str, list[str]]:
+    return {
+        what: read_list(folder / f"{what}.txt").images
+        for what in ("train", "val", "test")
+    }
+
+
+def test_labels_are_read_as_they_were_made(tree):
+    config = load_config(run(tree))
+
+    table = chainer.global_config.user_train_args.label_table
+    found = read_list(config.train_image_pointer)
+    for name in found.labels:
+        path = os.path.join(config.image_dir_path, name)
+        np.testing.assert_array_equal(read_label(path, table, (32, 48)), NUMBERS)
+
+
+def test_every_pair_is_in_exactly_one_list(tree):
+    run(tree)
+    found = lists(tree.parent / "my_lists")
+    assert all(found.values())
+    names = list(chain(*found.values()))
+    assert len(set(names)) == COUNT == len(names)
+
+
+def test_image_sets_of_voc_say_what_to_train_on(tmp_path):
+    voc(tmp_path / "data")
+    run(tmp_path / "data")
+    found = lists(tmp_path / "my_lists")["train"]
+    assert found == [f"JPEGImages/{n}.jpg" for n in range(4)]
+
+
+def test_each_image_is_scored_in_one_fold(tmp_path):
+    bowl(tmp_path / "data")
+    run(tmp_path / "data", "--folds", "3")
+    folds = [lists(tmp_path / f"my_lists/fold{n}") for n in (1, 2, 3)]
+    scored = list(chain(*(fold["test"] for fold in folds)))
+    assert sorted(scored) == [f"images/{n}.png" for n in range(COUNT)]
+    for fold in folds:
+        assert len(set(chain(*fold.values()))) == COUNT
+
+
+def test_a_group_is_on_one_side(tmp_path):
+    bowl(tmp_path / "data")
+    groups = tmp_path / "groups"
+    groups.write_text("".join(f"images/{n}.png\t{n % 3}\n" for n in range(COUNT)))
+    run(tmp_path / "data", "--groups", str(groups))
+    for names in lists(tmp_path / "my_lists").values():
+        assert len({int(name[7]) % 3 for name in names}) == 1
+
+
+def test_shuffle_depends_on_the_seed_alone(tmp_path):
+    bowl(tmp_path / "data")
+    found = []
+    for seed in ("1", "1", "2"):
+        run(tmp_path / "data", "--shuffle", "--seed", seed, "--overwrite")
+        found.append(lists(tmp_path / "my_lists"))
+    assert found[0] == found[1] != found[2]
+
+
+def test_names_are_those_of_the_table(tmp_path):
+    bowl(tmp_path / "data")
+    run(tmp_path / "data", "--names", "air, cell")
+    table = read_label_table(tmp_path / "my_lists/label_color")
+    assert table.names == ("air", "cell")
+
+
+def test_what_has_no_partner_is_said(tmp_path, capsys):
+    bowl(tmp_path / "data")
+    save(tmp_path / "data/images/alone.png", NUMBERS)
+    save(tmp_path / "data/masks/other.png", NUMBERS)
+    run(tmp_path / "data")
+    output = capsys.readouterr().out
+    assert "1 photos without a label, 1 labels without a photo" in output
+    assert "images/alone.png, masks/other.png" in output
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    bowl(tmp_path / "data")
+    output = tmp_path / "my.yaml"
+    output.write_text("mine")
+    with pytest.raises(UserError, match="exists already; give --overwrite"):
+        run(tmp_path / "data")
+    assert output.read_text() == "mine"
+    assert not (tmp_path / "my_lists").exists()
+
+
+def spoil(tmp_path, what):
+    data = tmp_path / "data"
+    if what == "size":
+        save(data / "masks/0.png", NUMBERS[:16])
+    elif what == "kind":
+        save(data / "masks/5.png", np.zeros((32, 48, 3), np.uint8))
+    elif what == "json":
+        (data / "masks/0.png").unlink()
+        (data / "masks/0.json").write_text('{"shapes": 3}')
+    elif what == "one class":
+        for n in range(COUNT):
+            save(data / f"masks/{n}.png", NUMBERS * 0)
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "sentence"),
+    [
+        ("size", [], "0.png: the label is 48 x 16 pixels, its image 48 x 32"),
+        ("kind", [], "5.png: a label of colours, but .*0.png is one of numbers"),
+        ("json", [], "0.json: not a file of LabelMe"),
+        ("one class", [], "one class only"),
+        ("", ["--folds", "7"], "6 images or groups are fewer than 7 folds"),
+        ("", ["--names", "a"], "--names: 1 names for 2 classes"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_nothing_is_written(
+    tmp_path, what, options, sentence
+):
+    bowl(tmp_path / "data")
+    spoil(tmp_path, what)
+    with pytest.raises(UserError, match=sentence):
+        run(tmp_path / "data", *options)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_group_file_that_misses_an_image(tmp_path):
+    bowl(tmp_path / "data")
+    (tmp_path / "groups").write_text("images/0.png\ta\n")
+    with pytest.raises(UserError, match="images/1.png is missing; add a line"):
+        run(tmp_path / "data", "--groups", str(tmp_path / "groups"))

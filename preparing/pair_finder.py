@@ -3,6 +3,7 @@
 import os
 import re
 from collections import defaultdict
+from functools import lru_cache
 from typing import NamedTuple
 
 from dataset.file_finder import LABEL_ENDINGS, PICTURE_ENDINGS
@@ -105,22 +106,28 @@ def _names(folder: str):
 
 def _described(name: str) -> _File | None:
     path, ending = os.path.splitext(name.lower())
-    *folders, stem = path.split("/")
-    if _OTHER.search(stem) or any(_OTHER.search(part) for part in folders):
+    folder, _, stem = path.rpartition("/")
+    described = _described_folder(folder)
+    if described is None or _OTHER.search(stem):
         return None
+    in_label_folder, rest = described
     suffix = next((s for s in _LABEL_SUFFIXES if stem.endswith(s)), "")
-    plain = [re.sub("[-_ ]", "", part) for part in folders]
-    in_label_folder = any(_ends_with(_LABEL_FOLDER, part) for part in plain)
     is_label = bool(suffix) or in_label_folder or ending not in PICTURE_ENDINGS
-    words = _LABEL_FOLDER if in_label_folder else _IMAGE_FOLDER
-    rest = "/".join(filter(None, (_without(words, part) for part in plain)))
+    rank = _LABEL_SUFFIXES.index(suffix) if suffix else 3
     suffix = suffix or next((s for s in _IMAGE_SUFFIXES if stem.endswith(s)), "")
-    rank = _LABEL_SUFFIXES.index(suffix) if suffix in _LABEL_SUFFIXES else 3
     return _File(name, is_label, rank, (rest, stem.removesuffix(suffix)))
 
 
-def _ends_with(words: re.Pattern, part: str) -> bool:
-    return _without(words, part) != part
+@lru_cache(maxsize=16)  # the files of a folder come one after the other
+def _described_folder(folder: str) -> tuple[bool, str] | None:
+    """Whether a folder holds labels, and what remains of its path; None if it holds other things."""
+    parts = folder.split("/")
+    if any(_OTHER.search(part) for part in parts):
+        return None
+    plain = [re.sub("[-_ ]", "", part) for part in parts]
+    is_label = any(_without(_LABEL_FOLDER, part) != part for part in plain)
+    words = _LABEL_FOLDER if is_label else _IMAGE_FOLDER
+    return is_label, "/".join(filter(None, (_without(words, part) for part in plain)))
 
 
 def _without(words: re.Pattern, part: str) -> str:

@@ -2,12 +2,15 @@ import json
 import os
 from itertools import chain
 
+import chainer_compat
+
 import chainer
 import numpy as np
 import pytest
 from PIL import Image
 
 import prepare
+import train
 from config import load_config
 from dataset.label_reader import read_label
 from dataset.label_table import read_label_table
@@ -214,3 +217,11 @@ def test_group_file_that_misses_an_image(tmp_path):
     (tmp_path / "groups").write_text("images/0.png\ta\n")
     with pytest.raises(UserError, match="images/1.png is missing; add a line"):
         run(tmp_path / "data", "--groups", str(tmp_path / "groups"))
+
+
+def test_train_goes_on_from_what_was_written(tmp_path):
+    bowl(tmp_path / "data")
+    config = run(tmp_path / "data")
+    options = ["--set", "training_params.epochs=1"]
+    assert train.main(["--config", str(config), *options]) == 0
+    assert (tmp_path / "result/my/model/fcn_final.npz").is_file()

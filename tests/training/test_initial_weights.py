@@ -123,7 +123,7 @@ def test_frozen_run_killed_and_resumed_without_the_file_is_the_undisturbed_one(
             assert (weights[name] == there[name]).all(), name
     assert (weights["fire3/conv1/W"] != there["fire3/conv1/W"]).any()
 
-    die = functools.partial(die_at_write, 700)
+    die = functools.partial(die_at_write, 1000)
     assert run.finish("--overwrite", prepare=die) == -9
     assert run.snapshots()
     (tmp_path / "other.npz").unlink()

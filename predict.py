@@ -25,7 +25,11 @@ from evaluation.input_files import distinct, standard_input
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
-from evaluation.trained_model import add_model_argument, restore_model
+from evaluation.trained_model import (
+    add_models_argument,
+    restore_models,
+    separate_models,
+)
 from files import whole_file
 from files.errors import UserError, run_program
 from files.paths import from_here, relative
@@ -83,7 +87,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="of videos, write the class numbers, too: NAME_classes.mkv, lossless",
     )
     add_config_arguments(parser)
-    add_model_argument(parser)
+    add_models_argument(parser)
     parser.add_argument(
         "--mirror",
         action="store_true",
@@ -97,6 +101,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="average the scores of the image scaled by each of these: better, and slower",
     )
     arguments = parser.parse_intermixed_args(argv)
+    separate_models(arguments)
     if not arguments.inputs and (arguments.output or arguments.numbers):
         parser.error("--output and --numbers are for photos and videos; name some")
     return arguments
@@ -116,8 +121,8 @@ def scales(text: str) -> list[float]:
 
 
 def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
-    """The trained network, on its device."""
-    model = restore_model(config, arguments)
+    """The trained network, or several that are averaged, on their device."""
+    model = restore_models(config, arguments)
     args = chainer.global_config.user_test_args
     device = choose_device(processes.gpu(args.gpu))
     model.to_device(device)
@@ -129,6 +134,10 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
     model_path = arguments.model
     table = args.label_table
     digest = file_digest(model_path)
+    others = {
+        relative(path, args.output_path): file_digest(path)
+        for path in arguments.averaged_with
+    }
     dataset = DatasetPreProcessor(args)
     refuse_missing_files(dataset)
     targets = distinct(
@@ -152,6 +161,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
     figures = {
         "model": relative(model_path, args.output_path),
         "model_sha256": digest,
+        "averaged_with": others,
         "mirrored": arguments.mirror,
         "chosen_on": count_chosen_on(dataset, model_path),
         "scales": arguments.scales,
@@ -216,9 +226,12 @@ def at_scales(factors: list[float]) -> str:
 
 
 def print_scores(figures: dict, model_path: str, folder: str) -> None:
+    root = os.path.dirname(folder)
+    averaged_with = [os.path.join(root, name) for name in figures["averaged_with"]]
     photo = figures["at_photo_size"]
     print(
         f"{len(figures['images'])} test images, model {from_here(model_path)}"
+        f"{''.join(f', averaged with {from_here(m)}' for m in averaged_with)}"
         f"{', averaged with the mirrored image' if figures['mirrored'] else ''}"
         f"{at_scales(figures['scales'])}\n"
         f"pixel accuracy {percent(figures['pixel_accuracy'])}, "

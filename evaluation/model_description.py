@@ -26,6 +26,8 @@ MODEL_KEYS = (
     "image_scale",
     "normalizer",
 )
+# Those of them that say what the network's input is.
+INPUT_KEYS = ("in_ch", "user_multiple", "image_scale", "normalizer")
 
 _Class = tuple[str, tuple[int, int, int]]  # name, (r, g, b)
 

@@ -117,10 +117,14 @@ def current_scores(folder: str) -> tuple[dict | None, bool]:
         scores = read_scores(folder)
         if scores is None:
             return None, False
-        digest = file_digest(os.path.join(folder, scores["model"]))
+        models = {scores["model"]: scores["model_sha256"], **scores["averaged_with"]}
+        is_current = all(
+            file_digest(os.path.join(folder, name)) == digest
+            for name, digest in models.items()
+        )
     except UserError:
         return None, True
-    return (scores, False) if digest == scores["model_sha256"] else (None, True)
+    return (scores, False) if is_current else (None, True)
 
 
 def _last_progress(folder: str) -> str | None:

@@ -72,6 +72,7 @@ class _Scores(_Overall):
 
     model: str
     model_sha256: str
+    averaged_with: dict[str, str] = {}  # further model -> its SHA-256
     mirrored: StrictBool = False
     chosen_on: Annotated[StrictInt, Field(ge=0)] = 0
     scales: list[Annotated[float, Field(gt=0, le=8)]] = [1.0]

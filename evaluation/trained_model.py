@@ -8,7 +8,8 @@ import chainer_compat
 import chainer
 
 from config import Config, command, set_global_config
-from evaluation.model_description import MODEL_KEYS, adopt_description
+from evaluation.ensemble import Ensemble
+from evaluation.model_description import INPUT_KEYS, MODEL_KEYS, adopt_description
 from fcn_squeeze import FCN
 from files import weights
 from files.errors import UserError
@@ -22,6 +23,35 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the weights to use; without it, fcn_best.npz in output_path/model",
     )
+
+
+def add_models_argument(parser: argparse.ArgumentParser) -> None:
+    """Give a program the option ``--model`` for one file or several, for separate_models()."""
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="the weights to use, of several models (.npz) the mean of their probabilities; "
+        "without it, fcn_best.npz in output_path/model",
+    )
+
+
+def separate_models(arguments: argparse.Namespace) -> None:
+    """Tell models from inputs: ``--model a.npz b.npz photo.jpg`` names two models and a photo.
+
+    Args:
+        arguments: of add_models_argument(); ``model`` becomes one file or None, ``averaged_with``
+            the other models, and ``inputs`` gets the rest.
+    """
+    first, *rest = arguments.model or [None]
+    arguments.model = first
+    arguments.averaged_with = [name for name in rest if _is_model(name)]
+    arguments.inputs[:0] = [name for name in rest if not _is_model(name)]
+
+
+def _is_model(name: str) -> bool:
+    return name.lower().endswith(".npz")
 
 
 def restore_model(config: Config, arguments: argparse.Namespace) -> FCN:
@@ -45,15 +75,52 @@ def restore_model(config: Config, arguments: argparse.Namespace) -> FCN:
                 f"there is no trained model {from_here(arguments.model)} yet; "
                 f"train one with: {command('train.py', arguments)}"
             )
-    description = weights.read_description(arguments.model, what)
+    return _restore(arguments.model, config, what)
+
+
+def restore_models(config: Config, arguments: argparse.Namespace) -> FCN | Ensemble:
+    """restore_model(), together with the models it is to be averaged with.
+
+    Args:
+        config, arguments: as restore_model()'s, after separate_models().
+
+    Raises:
+        UserError: as restore_model(), or the models need different inputs.
+    """
+    others = []
+    inputs = {}
+    for path in arguments.averaged_with:
+        set_global_config(config)
+        others.append(_restore(path, config, "--model"))
+        inputs[path] = _input_settings()
+    set_global_config(config)
+    model = restore_model(config, arguments)
+    here = _input_settings()
+    for path, there in inputs.items():
+        for key in INPUT_KEYS:
+            if there[key] != here[key]:
+                raise UserError(
+                    f"--model: {arguments.model} was trained with {key}: {here[key]}, {path} with "
+                    f"{there[key]}; models that are averaged must see the same picture"
+                )
+    return Ensemble(model, *others) if others else model
+
+
+def _input_settings() -> dict[str, object]:
+    args = vars(chainer.global_config.user_test_args)
+    return {key: args[key] for key in INPUT_KEYS}
+
+
+def _restore(path: str, config: Config, what: str) -> FCN:
+    description = weights.read_description(path, what)
     if description is not None:
-        set_global_config(adopt_description(description, config, arguments.model))
-        args = chainer.global_config.user_test_args
+        set_global_config(adopt_description(description, config, path))
     else:
         print(
-            f"note: {arguments.model} does not say how it was trained; "
+            f"note: {path} does not say how it was trained; "
             f"{', '.join(MODEL_KEYS)} and the classes are taken from the configuration"
         )
+    args = chainer.global_config.user_test_args
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
-    weights.load_model(arguments.model, model, what)
+    weights.load_model(path, model, what)
     return model

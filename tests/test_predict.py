@@ -14,10 +14,13 @@ from PIL import Image
 
 import predict
 from evaluation import application
+from evaluation.model_description import describe_model
+from evaluation.report import file_digest
 from fcn_squeeze import FCN
 from files import weights
 from files.errors import UserError, run_program
 from files.opencv import cv2
+from files.paths import from_here
 from mini_batch_loader import DatasetPreProcessor
 
 NAMES = list(COLORS)
@@ -346,3 +349,71 @@ def test_images_that_chose_the_best_model_are_counted(scored_data):
     assert scores_of(scored_data)["chosen_on"] == 2
     run(scored_data)
     assert scores_of(scored_data)["chosen_on"] == 0
+
+
+@pytest.fixture
+def second_model(scored_data):
+    """File and network of other weights for the data of scored_data."""
+    np.random.seed(8)
+    model = FCN(3, 3)
+    path = scored_data.folder / "second.npz"
+    weights.save_npz(str(path), model)
+    return path, model
+
+
+def test_several_models_decide_by_the_mean_of_their_softmaxes(
+    scored_data, second_model, capsys
+):
+    first = scored_data.folder / "result" / "model" / "fcn_best.npz"
+    path, other = second_model
+    assert run(scored_data, "--model", first, path) == 0
+    scores = scores_of(scored_data)
+    dataset = DatasetPreProcessor(chainer.global_config.user_test_args)
+    confusion = np.zeros((3, 3), int)
+    for i in range(2):
+        image, truth = dataset[i]
+        mean = 0
+        for model in (scored_data.model, other):
+            with chainer.using_config("train", False):
+                h = np.float64(model.scores(image[None]).array[0])
+            mean = mean + np.exp(h) / np.exp(h).sum(axis=0)
+        np.add.at(confusion, (truth, mean.argmax(axis=0)), 1)
+    assert scores["confusion"] == confusion.tolist()
+    digest = file_digest(str(path))
+    assert scores["model"] == "model/fcn_best.npz"
+    assert scores["averaged_with"] == {"../second.npz": digest}
+    assert f"averaged with {from_here(str(path))}" in capsys.readouterr().out
+    report = (scored_data.folder / "result" / "report.html").read_text()
+    assert "averaged with ../second.npz" in report
+
+
+def test_models_and_photos_may_stand_behind_one_option(scored_data, second_model):
+    first = scored_data.folder / "result" / "model" / "fcn_best.npz"
+    photo = scored_data.images / "test_0.png"
+    inputs = scored_data.predict_folder / "inputs"
+    found = []
+    for words in (
+        ["--model", first, second_model[0], photo],
+        [photo, "--model", first, "--model", second_model[0]],
+        ["--model", first, photo],
+    ):
+        assert run(scored_data, *words) == 0
+        found.append(cv2.imread(str(inputs / "test_0_classes.png")))
+    assert (found[0] == found[1]).all()
+    assert (found[0] != found[2]).any()
+
+
+def test_models_that_need_different_inputs_are_not_averaged(scored_data, second_model):
+    _, model = second_model
+    paths = []
+    for scale in (0.5, 0.25):
+        scored_data.load(image_scale=scale)
+        description = describe_model(chainer.global_config.user_train_args)
+        paths.append(scored_data.folder / f"scale_{scale}.npz")
+        weights.save_npz(str(paths[-1]), model, description)
+    scored_data.write_config()
+    with pytest.raises(
+        UserError, match=r"image_scale: 0\.5, .*scale_0\.25.* with 0\.25"
+    ):
+        run(scored_data, "--model", *paths)
+    assert run(scored_data, "--model", paths[0], paths[0]) == 0

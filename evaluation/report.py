@@ -39,10 +39,7 @@ def write_report(folder: str) -> str:
         str: path of the report.
     """
     path = os.path.join(folder, "report.html")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters["percent"] = percent
+    environment = page_environment()
     with open(_TEMPLATE, encoding="utf-8") as file:
         template = environment.from_string(file.read())
     scores, is_outdated = current_scores(folder)
@@ -64,6 +61,18 @@ def write_report(folder: str) -> str:
     )
     whole_file.write_text(path, text)
     return path
+
+
+def page_environment() -> jinja2.Environment:
+    """Jinja with this folder's templates; ``percent`` and ``picture`` are filters in them."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(os.path.dirname(_TEMPLATE)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "picture": _picture}
+    return environment
 
 
 def file_digest(path: str) -> str:

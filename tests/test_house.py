@@ -10,7 +10,16 @@ ROOT = Path(__file__).parent.parent
 # From top to bottom. A name is a folder or a module at the top level.
 FLOORS = [
     ["benchmarks"],
-    ["train", "predict", "export", "learn", "data_check", "visualizer", "prepare"],
+    [
+        "prepare",
+        "train",
+        "predict",
+        "cross_validate",
+        "export",
+        "learn",
+        "data_check",
+        "visualizer",
+    ],
     ["learning"],
     ["preparing"],
     ["training"],

@@ -13,6 +13,7 @@ import psutil
 from config import Config, dump_config, read_config
 from files.errors import UserError, printable
 from files.whole_file import TEMPORARY, replace, sync_folder, write_text
+from training.folder_lock import locked
 from training.result_settings import changeable_after, configured, differences
 
 _CONFIG = "config.yaml"
@@ -120,6 +121,13 @@ def discard_earlier(folder: str) -> None:
             f"note: {printable(error.filename)} cannot be removed ({error.strerror}); it is not "
             f"needed any more, nor is anything else in {printable(earlier)}"
         )
+
+
+def clear(folder: str) -> None:
+    """Remove the results of a run, and of an earlier one; cross_validate.py --overwrite calls it."""
+    if os.path.isdir(folder):
+        with locked(folder):
+            _start_afresh(folder, os.path.join(folder, _EARLIER), overwrite=True)
 
 
 def _move_results(source: str, target: str) -> None:

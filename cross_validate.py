@@ -13,7 +13,7 @@ import chainer_compat
 
 import chainer
 
-from config import Config, add_config_arguments, command, load_config
+from config import Config, add_config_arguments, command, load_config, read_config
 from evaluation import panels
 from evaluation.cross_validation import (
     as_table,
@@ -33,6 +33,7 @@ from training import output_folder
 from training.child_program import run_child
 from training.folds import PARTS, Fold, find_folds, lists_beside, make_folds
 from training.preflight import refuse_missing_files
+from training.result_settings import configured
 
 # Images on worst.png.
 _SHOWN = 6
@@ -55,12 +56,13 @@ def main(argv: list[str] | None = None) -> int:
             output_folder.clear(folder)
     for number, run in enumerate(runs, 1):
         code = train_and_score(run, f"fold {number} of {len(runs)}", arguments.resume)
-        if code:
+        if code > 128:  # a signal's; of an error, the program has told what to do
             go_on = command("cross_validate.py", arguments, *fold_option(arguments))
             print(
                 f"ended in fold {number} of {len(runs)}; to go on: {go_on} --resume",
                 file=sys.stderr,
             )
+        if code:
             return code
     report(runs, config)
     return 0
@@ -140,13 +142,23 @@ def fold_arguments(
 
 def train_and_score(run: argparse.Namespace, title: str, resume: bool) -> int:
     """Run train.py, unless it has finished already, and predict.py; gives their exit code."""
-    load_config(run.config, run.set)
-    args = chainer.global_config.user_test_args
-    has_finished = os.path.isfile(args.model_path.format("final"))
+    config = load_config(run.config, run.set)
     words = ["--config", run.config, *(w for pair in run.set for w in ("--set", pair))]
-    print(f"\n{title}: {from_here(args.output_path)}")
-    go_on = ["--resume"] if resume or has_finished else []
+    print(f"\n{title}: {from_here(config.output_path)}")
+    go_on = ["--resume"] if resume or has_finished(config) else []
     return run_child("train.py", [*words, *go_on]) or run_child("predict.py", words)
+
+
+def has_finished(config: Config) -> bool:
+    """Whether output_path holds a finished run of the same configuration."""
+    args = chainer.global_config.user_test_args
+    if not os.path.isfile(args.model_path.format("final")):
+        return False
+    try:
+        stored = read_config(os.path.join(config.output_path, "config.yaml"))
+    except UserError:
+        return False
+    return configured(stored) == configured(config)
 
 
 def report(runs: list[argparse.Namespace], config: Config) -> None:

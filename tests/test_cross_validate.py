@@ -1,0 +1,231 @@
+"""Two folds of a small data set, trained, stopped, resumed and scored as a user does it."""
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import signal
+import threading
+import time
+from unittest import mock
+
+import numpy as np
+import pytest
+from conftest import COLORS, SmallData
+
+import cross_validate
+import predict
+import train
+from files.errors import UserError
+from files.opencv import cv2
+from training import child_program
+from training.loop import Updater
+
+TABLE = np.array(list(COLORS.values()), np.uint8)
+
+
+def options(data, *more: str) -> list[str]:
+    return ["--config", str(data.config_path), "--folds", "2", *more]
+
+
+def in_this_process(program: str, arguments: list[str]) -> int:
+    """Stands in for run_child(), which takes seconds to start a process."""
+    programs = {"train.py": train.main, "predict.py": predict.main}
+    with mock.patch("training.progress.draw_curves"):
+        return programs[program](arguments)
+
+
+def run(data, *more: str) -> int:
+    with mock.patch("cross_validate.run_child", in_this_process):
+        return cross_validate.main(options(data, *more))
+
+
+def stop_in_update(number: int):
+    """Send SIGTERM in an iteration; train.py then ends in order."""
+    update, calls = Updater.update_core, itertools.count(1)
+
+    def update_core(self):
+        update(self)
+        if next(calls) == number:
+            signal.raise_signal(signal.SIGTERM)
+
+    return mock.patch.object(Updater, "update_core", update_core)
+
+
+def results(data) -> dict[str, bytes]:
+    """Bytes of the models of all folds, and of the figures."""
+    out = data.folder / "result"
+    paths = [*out.glob("fold*/model/*"), out / "cross_validation.json"]
+    return {str(path.relative_to(out)): path.read_bytes() for path in paths}
+
+
+def figures_of(data) -> dict:
+    return json.loads((data.folder / "result" / "cross_validation.json").read_text())
+
+
+def classes(path) -> np.ndarray:
+    colors = cv2.imread(str(path))[..., ::-1]
+    return (colors[:, :, None] == TABLE).all(axis=3).argmax(axis=2)
+
+
+def small_set(folder) -> SmallData:
+    data = SmallData(folder / "set", train=5, val=2, test=2, size=(32, 48))
+    data.write_config(training_params={"epochs": 2, "snapshot_epochs": 1})
+    return data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A cross-validation that was stopped by SIGTERM in its second fold, and went on."""
+    data = small_set(tmp_path_factory.mktemp("cross"))
+    # Of 7 images, a fold trains on 2 or 3: one or two iterations an epoch.
+    with stop_in_update(4), captured() as (_, stopped):
+        data.stopped_code = run(data)
+    with captured() as (output, _):
+        assert run(data, "--resume") == 0
+    data.stopped, data.output = stopped.getvalue(), output.getvalue()
+    return data
+
+
+@contextlib.contextmanager
+def captured():
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as output,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        yield output, errors
+
+
+def test_sigterm_ends_the_fold_in_order_and_says_how_to_go_on(data):
+    assert data.stopped_code == 143
+    assert "ended in fold 2 of 2; to go on: " in data.stopped
+    assert data.stopped.rstrip().endswith("--folds 2 --resume")
+
+
+def test_a_finished_fold_is_not_trained_again(data):
+    first, second = data.output.split("fold 2 of 2")
+    assert "this run has finished already" in first
+    assert "resumed from" in second
+
+
+def test_a_finished_fold_goes_on_without_being_asked_to(data):
+    trained = []
+
+    def run_child(program: str, words: list[str]) -> int:
+        trained.append((program, words[-1]))
+        return 0
+
+    with mock.patch("cross_validate.run_child", run_child):
+        assert cross_validate.main(options(data)) == 0
+    assert [last for program, last in trained if program == "train.py"] == [
+        "--resume",
+        "--resume",
+    ]
+
+
+def test_out_of_fold_confusion_is_the_count_over_all_images(data):
+    """The same, counted from the pictures: of each fold, the images it scored."""
+    figures = figures_of(data)
+    counts = np.zeros((3, 3), int)
+    for i, fold in enumerate(figures["folds"], 1):
+        folder = data.folder / "result" / f"fold{i}" / "predict"
+        for path in folder.glob("*_color.png"):
+            truth = classes(data.images / path.name.replace("_color", "_L"))
+            np.add.at(counts, (truth, classes(path)), 1)
+    # image_scale is 1, so that the network works at the photos' size.
+    assert figures["out_of_fold"]["confusion"] == counts.tolist()
+    assert len(figures["images"]) == 7
+    assert sorted(i["name"] for i in figures["images"]) == [
+        *(f"train_{i}.png" for i in range(5)),
+        *(f"val_{i}.png" for i in range(2)),
+    ]
+
+
+def test_mean_and_deviation_are_those_of_the_folds(data):
+    figures = figures_of(data)
+    for key in ("pixel_accuracy", "mean_iou"):
+        values = [
+            json.loads(
+                (data.folder / f"result/fold{i}/predict/scores.json").read_text()
+            )[key]
+            for i in (1, 2)
+        ]
+        found = figures["over_folds"][key]
+        assert found["mean"] == pytest.approx(np.mean(values))
+        assert found["deviation"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_worst_images_come_first_and_the_page_needs_nothing_else(data):
+    accuracies = [image["pixel_accuracy"] for image in figures_of(data)["images"]]
+    assert accuracies == sorted(accuracies)
+    page = (data.folder / "result" / "cross_validation.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "7 images in 2 folds" in page
+    assert 'href="fold2/report.html"' in page
+
+
+def test_stopped_and_resumed_gives_the_same_bytes(data, tmp_path):
+    other = small_set(tmp_path)
+    assert run(other) == 0
+    assert results(other) == results(data)
+
+
+def test_another_configuration_needs_overwrite(data):
+    with pytest.raises(UserError, match=r"seed \(0 there, 3 here\).*--overwrite"):
+        run(data, "--set", "seed=3")
+
+
+def test_without_folds_their_number_is_asked_for(small_data):
+    with pytest.raises(UserError, match=r"no folds in .*config_lists.*--folds 5"):
+        cross_validate.main(["--config", str(small_data.config_path)])
+
+
+def test_folds_beside_the_configuration_are_not_ignored(small_data):
+    for number, (seen, scored) in enumerate(((0, 1), (1, 0)), 1):
+        folder = small_data.folder / "config_lists" / f"fold{number}"
+        folder.mkdir(parents=True)
+        for part, i in (("train", seen), ("val", seen), ("test", scored)):
+            (folder / f"{part}.txt").write_text(f"train_{i}.png\n")
+    with pytest.raises(UserError, match="holds 2 folds already; leave the option out"):
+        cross_validate.main(options(small_data))
+
+
+def test_overwrite_removes_the_results_of_all_folds(small_data, monkeypatch):
+    model = small_data.folder / "result" / "fold7" / "model" / "fcn_final.npz"
+    own = model.with_name("notes.txt")
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"old")
+    own.write_text("mine")
+    monkeypatch.setattr(cross_validate, "run_child", lambda *_: 5)
+    assert cross_validate.main(options(small_data, "--overwrite")) == 5
+    assert not model.exists()
+    assert own.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to pass on")
+def test_sigterm_is_passed_on_to_the_child(tmp_path, monkeypatch):
+    monkeypatch.setattr(child_program, "_PROJECT", tmp_path)
+    (tmp_path / "child.py").write_text(
+        "import pathlib, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[1])))\n"
+        "pathlib.Path(sys.argv[2]).touch()\n"
+        "while True: signal.pause()\n"
+    )
+    ready = tmp_path / "ready"
+
+    def terminate():
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=terminate)
+    thread.start()
+    assert child_program.run_child("child.py", ["77", str(ready)]) == 77
+    thread.join()
+
+
+def test_a_child_that_a_signal_killed_counts_as_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setattr(child_program, "_PROJECT", tmp_path)
+    (tmp_path / "child.py").write_text("import os; os.kill(os.getpid(), 9)")
+    assert child_program.run_child("child.py", []) == 137

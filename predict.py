@@ -27,6 +27,7 @@ from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import (
     add_models_argument,
+    model_temperature,
     restore_models,
     separate_models,
 )
@@ -59,8 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.inputs:
         with standard_input(arguments.inputs) as inputs:
             to = arguments.output or os.path.join(folder, "inputs")
-            numbers = arguments.numbers
-            return apply_model(segmenter, inputs, args.label_table, to, numbers)
+            extras = arguments.numbers, arguments.confidence
+            return apply_model(segmenter, inputs, args.label_table, to, *extras)
     score_model(segmenter, args, arguments, folder, processes)
     return 0
 
@@ -86,6 +87,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="of videos, write the class numbers, too: NAME_classes.mkv, lossless",
     )
+    parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="of photos, write the probability of the class taken, too: NAME_confidence.png; "
+        "and list the photos that the model is least sure of: the ones to label next",
+    )
     add_config_arguments(parser)
     add_models_argument(parser)
     parser.add_argument(
@@ -102,8 +109,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     arguments = parser.parse_intermixed_args(argv)
     separate_models(arguments)
-    if not arguments.inputs and (arguments.output or arguments.numbers):
-        parser.error("--output and --numbers are for photos and videos; name some")
+    for_inputs = arguments.output, arguments.numbers, arguments.confidence
+    if not arguments.inputs and any(for_inputs):
+        parser.error(
+            "--output, --numbers and --confidence are for photos and videos; name some"
+        )
     return arguments
 
 
@@ -126,7 +136,15 @@ def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
     args = chainer.global_config.user_test_args
     device = choose_device(processes.gpu(args.gpu))
     model.to_device(device)
-    return Segmenter(model, args, device, arguments.mirror, arguments.scales)
+    return Segmenter(
+        model,
+        args,
+        device,
+        arguments.mirror,
+        arguments.scales,
+        # Averaged models have used theirs before.
+        1.0 if arguments.averaged_with else model_temperature(arguments.model),
+    )
 
 
 def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -> None:

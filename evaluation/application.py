@@ -5,17 +5,20 @@ import sys
 
 import numpy as np
 
-from dataset.image_reader import as_channels, read_any_image
 from dataset.label_table import LabelTable
 from evaluation import panels
 from evaluation.input_files import Input, find_inputs
+from evaluation.photo_segmenter import PhotoSegmenter, Result
 from evaluation.segmenter import Segmenter
 from evaluation.video import draw_overlay_video
 from files.errors import UserError, printable, printable_lines
 from files.opencv import cv2
 from files.paths import from_here
-from files.png_writer import write_png
 from files.progress_bar import print_above, progress_bar
+from files.text_table import align, percent
+
+# Photos that the model is least sure of.
+_LISTED = 10
 
 
 def apply_model(
@@ -24,6 +27,7 @@ def apply_model(
     table: LabelTable,
     folder: str,
     with_numbers: bool,
+    with_confidence: bool = False,
 ) -> int:
     """Write what the model makes of photos and videos, and say what could not be done.
 
@@ -33,12 +37,15 @@ def apply_model(
         table: names and colours.
         folder: where the results go.
         with_numbers: write the class numbers of videos, too.
+        with_confidence: of photos, write how sure the network is, and tell where it is least.
 
     Returns:
         int: exit code: 2 if any could not be read or written, else 0.
     """
     inputs, problems = find_inputs(named, folder)
     found: set[int] = set()
+    segment = PhotoSegmenter(segmenter, table)
+    confidences: dict[str, float] = {}
     for problem in problems:
         _print_problem(problem)
     for item in inputs:
@@ -49,7 +56,10 @@ def apply_model(
             if item.is_video:
                 classes, problem = _apply_to_video(segmenter, item, table, with_numbers)
             else:
-                classes, problem = _apply_to_photo(segmenter, item, table), None
+                result, problem = _apply_to_photo(segment, item, with_confidence), None
+                classes = set(np.unique(result.classes).tolist())
+                if with_confidence:
+                    confidences[item.path] = float(result.confidence.mean(dtype="f8"))
             found |= classes
         except UserError as error:
             problem = str(error)
@@ -71,6 +81,8 @@ def apply_model(
             "  NAME_classes.png  the number of each pixel's class (a video: .mkv, by --numbers)\n"
             "  legend.png        which colour is which class"
         )
+    if confidences:
+        print(_least_sure(confidences))
     if problems:
         print(
             f"{len(problems)} could not be used, or not wholly; the reasons are above"
@@ -78,15 +90,26 @@ def apply_model(
     return 2 if problems else 0
 
 
-def _apply_to_photo(segmenter: Segmenter, item: Input, table: LabelTable) -> set[int]:
-    """Write overlay, colours and class numbers of a photo; gives the classes found in it."""
-    photo = read_any_image(item.path)
-    classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
-    write_png(f"{item.target}_classes.png", classes)
-    colors = table.colors_of_classes(classes)
-    write_png(f"{item.target}_color.png", colors)
-    write_png(f"{item.target}_overlay.png", panels.overlay(photo, colors))
-    return set(np.unique(classes).tolist())
+def _apply_to_photo(
+    segment: PhotoSegmenter, item: Input, with_confidence: bool
+) -> Result:
+    """Write overlay, colours, class numbers and, if wanted, the confidence of a photo."""
+    result = segment(item.path, with_confidence)
+    result.save(*os.path.split(item.target))
+    return result
+
+
+def _least_sure(confidences: dict[str, float]) -> str:
+    """The photos of the lowest mean confidence, for a terminal: the ones to label next."""
+    lowest = sorted(confidences, key=lambda path: (confidences[path], path))
+    rows = [[path, percent(confidences[path])] for path in lowest[:_LISTED]]
+    if len(lowest) == 1:
+        return f"mean probability of the class taken: {percent(confidences[lowest[0]])}"
+    return (
+        f"the {len(rows)} of {len(lowest)} photos that the model is least sure of, by the mean "
+        "probability of the class taken\n(NAME_confidence.png shows where): the ones to label "
+        f"next\n{printable_lines(align(rows))}"
+    )
 
 
 def _apply_to_video(

@@ -13,7 +13,12 @@ class Ensemble(chainer.ChainList):
 
     Args:
         models (FCN): with the same classes and channels, which get the same input.
+        temperatures (list of float): what the scores of each are divided by before softmax.
     """
+
+    def __init__(self, *models: chainer.Link, temperatures: list[float]):
+        super().__init__(*models)
+        self._temperatures = temperatures
 
     def scores(self, x) -> chainer.Variable:
         """Class scores before softmax, as FCN.scores(): the logarithm of the mean probability.
@@ -26,5 +31,6 @@ class Ensemble(chainer.ChainList):
             softmaxes.
         """
         # As logarithms: a probability that is too small for float32 stays finite.
-        logs = F.stack([F.log_softmax(model.scores(x)) for model in self])
+        models = zip(self, self._temperatures, strict=True)
+        logs = F.stack([F.log_softmax(m.scores(x) / t) for m, t in models])
         return F.logsumexp(logs, axis=0) - math.log(len(self))

@@ -18,7 +18,10 @@ VIDEO_ENDINGS = (
     *(".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
 # Endings of the files that are written for an input.
-RESULTS = ("_color.png", "_overlay.png", "_classes.png", "_overlay.mp4", "_classes.mkv")
+RESULTS = (
+    *("_color.png", "_overlay.png", "_classes.png", "_confidence.png"),
+    *("_overlay.mp4", "_classes.mkv"),
+)
 
 
 @dataclass(frozen=True)

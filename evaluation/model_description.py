@@ -11,7 +11,8 @@ from typing import Any
 import chainer_compat
 
 import chainer
-from pydantic import BaseModel, ValidationError
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 
 from config import Config
 from dataset.label_table import LabelTable
@@ -34,19 +35,58 @@ _Class = tuple[str, tuple[int, int, int]]  # name, (r, g, b)
 
 class _Description(BaseModel):
     settings: dict[str, Any]
-    classes: list[_Class]
+    classes: list[_Class] = Field(min_length=1)
+    temperature: float = Field(1.0, gt=0, lt=1e6)
 
 
-def describe_model(args: SimpleNamespace) -> str:
+def describe_model(args: SimpleNamespace, temperature: float | None = None) -> str:
     """The description of a model in training, as JSON.
 
     Args:
         args: ``chainer.global_config.user_train_args``.
+        temperature: what its scores are to be divided by before softmax, where it is known.
     """
     values = {**vars(args), "user_multiple": chainer.global_config.user_multiple}
     settings = {key: values[key] for key in MODEL_KEYS}
-    classes = _classes(args.label_table)
-    return json.dumps({"settings": settings, "classes": classes}, ensure_ascii=False)
+    description = {"settings": settings, "classes": _classes(args.label_table)}
+    if temperature is not None:
+        description["temperature"] = temperature
+    return json.dumps(description, ensure_ascii=False)
+
+
+def args_of_description(text: str, path: str) -> SimpleNamespace:
+    """What a model needs to be used without any configuration, as a Segmenter takes it.
+
+    Args:
+        text: as describe_model() gave it.
+        path: the model's file, for messages.
+
+    Returns:
+        SimpleNamespace: MODEL_KEYS, ``n_class``, ``temperature``, ``label_table`` (names and
+        colours).
+
+    Raises:
+        UserError: the description is broken.
+    """
+    # A Config checks the values; the keys that speak of data, which it needs, are not used.
+    required = (k for k, field in Config.model_fields.items() if field.is_required())
+    description, config = _checked(text, dict.fromkeys(required, path), path)
+    names, colors = zip(*description.classes, strict=True)
+    try:
+        colors = np.array(colors, np.uint8)
+    except OverflowError:
+        raise _broken(path, "classes: a colour is not from 0 to 255") from None
+    return SimpleNamespace(
+        **{key: getattr(config, key) for key in MODEL_KEYS},
+        n_class=len(names),
+        temperature=description.temperature,
+        label_table=LabelTable(path, names, colors),
+    )
+
+
+def stored_temperature(text: str | None) -> float:
+    """The temperature of a description, of which adopt_description() has found no fault."""
+    return 1.0 if text is None else _Description.model_validate_json(text).temperature
 
 
 def adopt_description(text: str, config: Config, path: str) -> Config:
@@ -61,14 +101,8 @@ def adopt_description(text: str, config: Config, path: str) -> Config:
         UserError: the description is broken, or the configuration contradicts it: names each
             key, both values, and what to do.
     """
-    try:
-        description = _Description.model_validate_json(text)
-        known = {k: v for k, v in description.settings.items() if k in MODEL_KEYS}
-        adopted = Config.model_validate(
-            {**config.model_dump(exclude_unset=True), **known}
-        )
-    except ValidationError as error:
-        raise _broken(path, error) from None
+    description, adopted = _checked(text, config.model_dump(exclude_unset=True), path)
+    known = [key for key in MODEL_KEYS if key in description.settings]
     contradictions = [
         f"{key} is {_text(getattr(config, key))} in the configuration, but {path} was trained "
         f"with {_text(getattr(adopted, key))}; use --set {key}={_text(getattr(adopted, key))}"
@@ -88,19 +122,33 @@ def trained_as(text: str, path: str) -> tuple[dict[str, Any], list[str]]:
 
     Args and Raises: as adopt_description()'s.
     """
-    try:
-        description = _Description.model_validate_json(text)
-    except ValidationError as error:
-        raise _broken(path, error) from None
+    description = _described(text, path)
     return description.settings, [name for name, _ in description.classes]
 
 
-def _broken(path: str, error: ValidationError) -> UserError:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
+def _described(text: str, path: str) -> _Description:
+    try:
+        return _Description.model_validate_json(text)
+    except ValidationError as error:
+        raise _broken(path, error) from None
+
+
+def _checked(text: str, values: dict, path: str) -> tuple[_Description, Config]:
+    """A description, and a configuration of some values in which the model's keys are its own."""
+    description = _described(text, path)
+    known = {k: v for k, v in description.settings.items() if k in MODEL_KEYS}
+    try:
+        return description, Config.model_validate({**values, **known})
+    except ValidationError as error:
+        raise _broken(path, error) from None
+
+
+def _broken(path: str, reason: str | ValidationError) -> UserError:
+    if isinstance(reason, ValidationError):
+        first = reason.errors(include_url=False)[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return UserError(
-        f"{path}: its description is broken ({place}: {first['msg']}); was it written by "
-        "this project?"
+        f"{path}: its description is broken ({reason}); was it written by this project?"
     )
 
 

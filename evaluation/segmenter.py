@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 
 import chainer_compat
@@ -30,10 +31,11 @@ class Segmenter:
     Args:
         model (FCN): on its device.
         args (SimpleNamespace): ``chainer.global_config.user_test_args``, for in_ch, n_class,
-            image_scale and normalizer.
+            image_scale, normalizer and user_multiple.
         device (chainer.backend.Device): where the model is.
         mirror (bool): average the scores with those of the mirrored picture: twice the work.
         scales (sequence of float): average the scores of the picture scaled by each of these.
+        temperature (float): what scores are divided by before they become probabilities.
     """
 
     def __init__(
@@ -43,17 +45,20 @@ class Segmenter:
         device: chainer.backend.Device,
         mirror: bool = False,
         scales: Sequence[float] = (1.0,),
+        temperature: float = 1.0,
     ):
         self.n_class = args.n_class
         self.in_ch = args.in_ch
         self._scale = args.image_scale
+        self.temperature = temperature
         self._model = model
         self._device = device
         self._mirror = mirror
         self._scales = scales
         self._normalize = make_normalizer(args.normalizer)
         # The network halves the size four times at most; tiles must begin at a multiple of 16.
-        self._multiple = math.lcm(16, chainer.global_config.user_multiple)
+        self._user_multiple = args.user_multiple
+        self._multiple = math.lcm(16, args.user_multiple)
         self.dtype = np.uint8 if args.n_class <= 256 else np.uint16
 
     def scores(self, x: np.ndarray) -> np.ndarray:
@@ -78,7 +83,13 @@ class Segmenter:
     def _scores(self, x: np.ndarray) -> np.ndarray:
         """scores() of a picture as it is."""
         pictures = np.stack([x, x[:, :, ::-1]]) if self._mirror else x[None]
-        with chainer.no_backprop_mode(), chainer.using_config("train", False):
+        # All of this thread alone: another one may use another model at the same time.
+        with (
+            chainer.using_device(self._device),
+            chainer.no_backprop_mode(),
+            chainer.using_config("train", False),
+            chainer.using_config("user_multiple", self._user_multiple),
+        ):
             scores = cuda.to_cpu(self._model.scores(self._device.send(pictures)).array)
         if self._mirror:
             return (scores[0] + scores[1, :, :, ::-1]) / 2
@@ -97,6 +108,24 @@ class Segmenter:
         Returns:
             ndarray: uint8 (uint16 above 256 classes) (H, W).
         """
+        return self._segment(photo, None)
+
+    def classes_and_confidence(
+        self, photo: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As classes(), and how sure the network is of each pixel.
+
+        The scores at the photo's size are divided by the temperature (Guo et al. 2017), and
+        softmax makes probabilities of them.
+
+        Returns:
+            tuple: the classes; float32 (H, W), the probability of the class taken.
+        """
+        confidence = np.empty(photo.shape[:2], np.float32)
+        return self._segment(photo, confidence), confidence
+
+    def _segment(self, photo: np.ndarray, confidence: np.ndarray | None) -> np.ndarray:
+        """The classes; into confidence, if there is one, the probability of the class taken."""
         height, width = photo.shape[:2]
         small = self._network_size(height), self._network_size(width)
         x = self._fill_up(self._normalize(resize_image(photo, *small)))
@@ -109,9 +138,12 @@ class Segmenter:
             # The photo's rows that lie between rows of this strip; the last ones need the row below it.
             rows = slice(*np.searchsorted(above, (top, top + tile)))
             strip = self._strip(x, top, tile)[:, : small[0] - top, : small[1]]
-            _upsampled_argmax(
-                strip, above[rows] - top, below[rows] - top, share[rows], result[rows]
-            )
+            lines = above[rows] - top, below[rows] - top, share[rows]
+            if confidence is None:
+                _upsampled_argmax(strip, *lines, result[rows])
+            else:
+                strip = strip / np.float32(self.temperature)
+                _upsampled_argmax(strip, *lines, result[rows], confidence[rows])
         return result
 
     def _network_size(self, side: int) -> int:
@@ -162,27 +194,45 @@ def _neighbours(size: int, source: int):
     return above, np.minimum(above + 1, source - 1), (position - above).astype("f4")
 
 
-def _upsampled_argmax(scores, above, below, share, result: np.ndarray) -> None:
+def _upsampled_argmax(
+    scores,
+    above,
+    below,
+    share,
+    result: np.ndarray,
+    confidence: np.ndarray | None = None,
+) -> None:
     """Bring scores to the size of result, class by class, and keep the number of the largest.
 
     Args:
         scores (ndarray): float32 (n_class, h, w).
         above, below, share (ndarray): (H,), as from _neighbours().
         result (ndarray): (H, W), is written.
+        confidence (ndarray): float32 (H, W), if given: the softmax of the largest is written.
     """
     height, width = result.shape
     chunk = max(1, _UPSAMPLED_PIXELS // width)
     for start in range(0, height, chunk):
         rows = slice(start, start + chunk)
+        upsampled = partial(_upsampled, above[rows], below[rows], share[rows], width)
         largest = None
         for number, plane in enumerate(scores):
             # One class at a time: all at once would need n_class times as much memory.
-            upper, lower = plane[above[rows]], plane[below[rows]]
-            lines = upper + (lower - upper) * share[rows, None]
-            lines = cv2.resize(lines, (width, len(lines)))
+            lines = upsampled(plane)
             if largest is None:
                 largest = lines
                 result[rows] = 0
             else:
                 np.putmask(result[rows], lines > largest, number)
                 np.maximum(largest, lines, out=largest)
+        if confidence is not None:
+            # exp(largest) / sum(exp(scores)), without numbers that overflow.
+            odds = sum(np.exp(upsampled(plane) - largest) for plane in scores)
+            np.divide(1, odds, out=confidence[rows])
+
+
+def _upsampled(above, below, share, width: int, plane: np.ndarray) -> np.ndarray:
+    """Scores of one class, some rows of them: float32 (h, w) -> (rows, width)."""
+    upper, lower = plane[above], plane[below]
+    lines = upper + (lower - upper) * share[:, None]
+    return cv2.resize(lines, (width, len(lines)))

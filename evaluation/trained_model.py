@@ -9,7 +9,12 @@ import chainer
 
 from config import Config, command, set_global_config
 from evaluation.ensemble import Ensemble
-from evaluation.model_description import INPUT_KEYS, MODEL_KEYS, adopt_description
+from evaluation.model_description import (
+    INPUT_KEYS,
+    MODEL_KEYS,
+    adopt_description,
+    stored_temperature,
+)
 from fcn_squeeze import FCN
 from files import weights
 from files.errors import UserError
@@ -103,7 +108,10 @@ def restore_models(config: Config, arguments: argparse.Namespace) -> FCN | Ensem
                     f"--model: {arguments.model} was trained with {key}: {here[key]}, {path} with "
                     f"{there[key]}; models that are averaged must see the same picture"
                 )
-    return Ensemble(model, *others) if others else model
+    if not others:
+        return model
+    paths = [arguments.model, *arguments.averaged_with]
+    return Ensemble(model, *others, temperatures=[*map(model_temperature, paths)])
 
 
 def _input_settings() -> dict[str, object]:
@@ -124,3 +132,8 @@ def _restore(path: str, config: Config, what: str) -> FCN:
     model = FCN(args.n_class, args.in_ch, dilated=args.dilated, bypass=args.bypass)
     weights.load_model(path, model, what)
     return model
+
+
+def model_temperature(path: str) -> float:
+    """What the scores of a model that was restored are to be divided by before softmax."""
+    return stored_temperature(weights.read_description(path))

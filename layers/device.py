@@ -13,7 +13,22 @@ _WORKSPACE_BYTES = 512 << 20
 
 
 def choose_device(gpu: int) -> chainer.backend.Device:
-    """The device for the ``gpu`` key of the configuration, made current.
+    """As find_device(), but made current, for the ``gpu`` key of the configuration."""
+    device = find_device(gpu)
+    if gpu < 0:
+        device.use()
+        return device
+    # For good, and not by use(): since CuPy 10, the end of a "with" (Chainer has one for each
+    # parameter) does not go back to a device that was chosen by use().
+    device.create_context().__enter__()
+    if cuda.cudnn_enabled:
+        chainer.global_config.autotune = True
+        cuda.set_max_workspace_size(_WORKSPACE_BYTES)
+    return device
+
+
+def find_device(gpu: int) -> chainer.backend.Device:
+    """A device that is sure to work; which one is current stays as it is.
 
     Args:
         gpu: number of the GPU, or -1 for the CPU.
@@ -22,17 +37,13 @@ def choose_device(gpu: int) -> chainer.backend.Device:
         UserError: there is no such GPU, or CuPy cannot use it; gives the driver's own reason.
     """
     if gpu < 0:
-        device = chainer.get_device("@numpy")
-        device.use()
-        return device
+        return chainer.get_device("@numpy")
     try:
         if not cuda.available:
             raise cuda._resolution_error
         device = chainer.get_device(f"@cupy:{gpu}")
-        # For good, and not by use(): since CuPy 10, the end of a "with" (Chainer has one for each
-        # parameter) does not go back to a device that was chosen by use().
-        device.create_context().__enter__()
-        cuda.cupy.zeros(1).sum()  # compiles a kernel, and runs it
+        with chainer.using_device(device):
+            cuda.cupy.zeros(1).sum()  # compiles a kernel, and runs it
     except Exception as error:  # noqa: BLE001  (CuPy raises many kinds, from many layers)
         reason = " ".join(str(error).split())
         if isinstance(error, ModuleNotFoundError):
@@ -40,7 +51,4 @@ def choose_device(gpu: int) -> chainer.backend.Device:
         raise UserError(
             f"gpu: {gpu} cannot be used: {reason}; set gpu: -1 to train on the CPU"
         ) from None
-    if cuda.cudnn_enabled:
-        chainer.global_config.autotune = True
-        cuda.set_max_workspace_size(_WORKSPACE_BYTES)
     return device

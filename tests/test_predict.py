@@ -13,7 +13,7 @@ from conftest import COLORS
 from PIL import Image
 
 import predict
-from evaluation import application
+from evaluation import photo_segmenter
 from evaluation.model_description import describe_model
 from evaluation.report import file_digest
 from fcn_squeeze import FCN
@@ -186,7 +186,8 @@ def test_class_numbers_and_colours_agree_with_the_network(scored_data):
     photo = scored_data.images / "test_0.png"
     assert run(scored_data, photo) == 0
     folder = scored_data.predict_folder / "inputs"
-    classes = cv2.imread(str(folder / "test_0_classes.png"), cv2.IMREAD_UNCHANGED)
+    with Image.open(folder / "test_0_classes.png") as picture:
+        classes = np.asarray(picture)
     args = chainer.global_config.user_test_args
     segmenter = predict.Segmenter(scored_data.model, args, chainer.get_device("@numpy"))
     assert classes.dtype == np.uint8
@@ -286,14 +287,14 @@ def lack_of_memory_in_opencv():
 def test_a_photo_too_large_for_the_memory_is_named_and_the_rest_is_done(
     scored_data, monkeypatch, capsys, lack
 ):
-    read = application.read_any_image
+    read = photo_segmenter.read_any_image
 
     def read_with_little_memory(path):
         if path.endswith("test_0.png"):
             raise lack()
         return read(path)
 
-    monkeypatch.setattr(application, "read_any_image", read_with_little_memory)
+    monkeypatch.setattr(photo_segmenter, "read_any_image", read_with_little_memory)
     photos = [scored_data.images / f"test_{i}.png" for i in range(2)]
     assert run(scored_data, *photos) == 2
     problem = f"error: {photos[0]}: there is not enough memory for it\n"
@@ -337,11 +338,27 @@ def test_class_numbers_of_a_video_are_written_on_request(scored_data, tmp_path):
     assert sorted(os.listdir(tmp_path / "out")) == names
 
 
-@pytest.mark.parametrize("option", [["--output", "x"], ["--numbers"]])
+@pytest.mark.parametrize("option", [["--output", "x"], ["--numbers"], ["--confidence"]])
 def test_options_of_photos_and_videos_need_some(scored_data, capsys, option):
     with pytest.raises(SystemExit):
         run(scored_data, *option)
     assert "are for photos and videos; name some" in capsys.readouterr().err
+
+
+def test_the_photos_that_the_model_is_least_sure_of_are_listed(
+    scored_data, tmp_path, capsys
+):
+    photos = [scored_data.images / f"{name}.png" for name in ("test_0", "val_0")]
+    run(scored_data, *photos, "--confidence", "--output", tmp_path / "out")
+    args = chainer.global_config.user_test_args
+    segmenter = predict.Segmenter(scored_data.model, args, chainer.get_device("@numpy"))
+    means = [segmenter.classes_and_confidence(read_rgb(p))[1].mean() for p in photos]
+    expected = [f"{photos[i]} {100 * means[i]:.1f} %" for i in np.argsort(means)]
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-2:] == expected
+    for path in photos:
+        drawn = read_rgb(tmp_path / "out" / f"{path.stem}_confidence.png")
+        assert drawn.shape[0] > read_rgb(path).shape[0]  # a legend stands below
 
 
 def test_images_that_chose_the_best_model_are_counted(scored_data):

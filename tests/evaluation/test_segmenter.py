@@ -116,3 +116,17 @@ def test_more_than_256_classes_need_16_bits(small_data):
     args = chainer.global_config.user_test_args
     segmenter = Segmenter(FCN(300, 3), args, choose_device(-1))
     assert segmenter.classes(photo_of_size(16, 16)).dtype == np.uint16
+
+
+def test_confidence_is_the_softmax_of_the_upsampled_scores(small_data):
+    segmenter = untrained_segmenter(small_data)
+    segmenter.temperature = 0.01  # the scores of an untrained network are small
+    photo = photo_of_size(32, 48)
+    normalized = ImageNormalizer().GCN(photo)
+    scores = segmenter.scores(np.ascontiguousarray(normalized.transpose(2, 0, 1)))
+    odds = np.exp(scores.astype("f8") / 0.01 - scores.max(axis=0) / 0.01)
+    expected = (odds / odds.sum(axis=0)).max(axis=0)
+    classes, confidence = segmenter.classes_and_confidence(photo)
+    np.testing.assert_allclose(confidence, expected, rtol=1e-3)
+    assert expected.std() > 0.01
+    assert np.array_equal(classes, segmenter.classes(photo))

@@ -71,7 +71,7 @@ def load(
     weights.load_model(path, model, _CALLED)
     device = find_device(device)
     model.to_device(device)
-    segmenter = Segmenter(model, args, device, mirror, args.temperature)
+    segmenter = Segmenter(model, args, device, mirror, temperature=args.temperature)
     return PhotoSegmenter(segmenter, args.label_table)
 
 

@@ -31,5 +31,7 @@ def test_softmax_of_the_scores_is_the_mean_of_the_softmaxes():
 
 def test_probabilities_too_small_for_float32_stay_in_order():
     a = [0.0, -300.0, -200.0]
-    scores = Ensemble(Fixed(a), Fixed(a), temperatures=[1, 1]).scores(None).array.ravel()
+    scores = (
+        Ensemble(Fixed(a), Fixed(a), temperatures=[1, 1]).scores(None).array.ravel()
+    )
     np.testing.assert_allclose(scores, a, atol=1e-4)

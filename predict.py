@@ -20,7 +20,8 @@ from config import (
 from dataset.list_reader import read_list
 from evaluation import panels
 from evaluation.application import apply_model
-from evaluation.figures import draw_confusion
+from evaluation.calibration import calibration_figures
+from evaluation.figures import draw_confusion, draw_reliability
 from evaluation.input_files import distinct, standard_input
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
@@ -185,7 +186,9 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
         "scales": arguments.scales,
         "time": time.strftime("%Y-%m-%d %H:%M"),
         **scores.as_dict(),
+        "calibration": calibration_figures(scores.reliability, segmenter.temperature),
     }
+    draw_reliability(figures["calibration"], os.path.join(folder, "reliability.png"))
     draw_confusion(scores.confusion, table, os.path.join(folder, "confusion.png"))
     draw_examples(segmenter, dataset, figures["images"], folder)
     text = json.dumps(figures, indent=1, ensure_ascii=False)
@@ -246,7 +249,7 @@ def at_scales(factors: list[float]) -> str:
 def print_scores(figures: dict, model_path: str, folder: str) -> None:
     root = os.path.dirname(folder)
     averaged_with = [os.path.join(root, name) for name in figures["averaged_with"]]
-    photo = figures["at_photo_size"]
+    photo, sureness = figures["at_photo_size"], figures["calibration"]
     print(
         f"{len(figures['images'])} test images, model {from_here(model_path)}"
         f"{''.join(f', averaged with {from_here(m)}' for m in averaged_with)}"
@@ -255,9 +258,12 @@ def print_scores(figures: dict, model_path: str, folder: str) -> None:
         f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
         f"mean IoU {percent(figures['mean_iou'])}, mean Dice {percent(figures['mean_dice'])} at the size the network works at\n"
         f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
-        f"mean IoU {percent(photo['mean_iou'])}, mean Dice {percent(photo['mean_dice'])} at the photos' own size\n\n"
+        f"mean IoU {percent(photo['mean_iou'])}, mean Dice {percent(photo['mean_dice'])} at the photos' own size\n"
+        f"expected calibration error {percent(sureness['expected_calibration_error'])} "
+        f"(without the temperature, {sureness['temperature']:.3f}: "
+        f"{percent(sureness['without_temperature'])})\n\n"
         f"{score_table(figures)}\n\n"
-        f"scores.json, confusion.png, best.png, worst.png, each image in colours: {from_here(folder)}"
+        f"scores.json, confusion.png, reliability.png, best.png, worst.png, each image in colours: {from_here(folder)}"
     )
 
 

@@ -168,6 +168,42 @@ def confusion_shares(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return present, np.column_stack([shares[:, present], others])
 
 
+def draw_reliability(calibration: dict, path: str) -> None:
+    """Draw how many pixels are right of those of each probability (a reliability diagram).
+
+    Args:
+        calibration: as calibration.calibration_figures() gives it.
+        path: the picture to write (PNG).
+    """
+    bins = [entry for entry in calibration["bins"] if entry["pixels"]]
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    axes, share_axes = figure.subplots(
+        2, 1, sharex=True, height_ratios=[4, 1], squeeze=True
+    )
+    bar = {
+        "x": [100 * entry["from"] for entry in bins],
+        "width": [100 * (entry["to"] - entry["from"]) for entry in bins],
+        "align": "edge",
+        "edgecolor": "white",
+    }
+    right = [100 * entry["right"] for entry in bins]
+    axes.bar(height=right, color=_TRAINING, label="right", **bar)
+    axes.plot([0, 100], [0, 100], "--", color="#555555", label="as it should be")
+    probability = [100 * entry["probability"] for entry in bins]
+    axes.plot(probability, right, ".", color=_VALIDATION, label="mean probability")
+    axes.set(xlim=(0, 100), ylim=(0, 100), ylabel="% of these pixels that are right")
+    axes.legend(loc="upper left")
+    error = calibration["expected_calibration_error"]
+    axes.set_title(
+        f"Reliability: expected calibration error {100 * error:.1f} %,\n"
+        f"temperature {calibration['temperature']:.3f}"
+    )
+    pixels = np.array([entry["pixels"] for entry in bins])
+    share_axes.bar(height=100 * pixels / pixels.sum(), color="#888888", **bar)
+    share_axes.set(ylabel="% of all pixels", xlabel="probability of the class taken, %")
+    save_figure(figure, path)
+
+
 def show_name(label) -> None:
     """Show a class name literally ($ is no formula), in a font that has its characters."""
     label.set_parse_math(False)

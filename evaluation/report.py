@@ -56,7 +56,7 @@ def write_report(folder: str) -> str:
         progress=_last_progress(folder),
         pictures={
             name: _picture(os.path.join(folder, "predict", f"{name}.png"))
-            for name in ("confusion", "best", "worst")
+            for name in ("confusion", "reliability", "best", "worst")
         },
     )
     whole_file.write_text(path, text)

@@ -67,6 +67,14 @@ class _Class(BaseModel):
     pixels: Annotated[StrictInt, Field(ge=0, lt=2**63)]
 
 
+class _Calibration(BaseModel):
+    """What the report shows of calibration.calibration_figures()."""
+
+    temperature: Annotated[float, Field(gt=0)]
+    expected_calibration_error: _Share
+    without_temperature: _Share
+
+
 class _Scores(_Overall):
     """What the report shows of scores.json; scoring.Scores.as_dict() and predict.py make it."""
 
@@ -80,6 +88,7 @@ class _Scores(_Overall):
     at_photo_size: _Overall
     classes: list[_Class]
     ignored: list[str]
+    calibration: _Calibration | None = None
     images: list[_Image]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from dataset.label_table import LabelTable
 from evaluation import panels
+from evaluation.calibration import BINS, count_reliability
 from evaluation.segmenter import Segmenter
 from evaluator import confusion_matrix, summarize
 from files.text_table import align, percent
@@ -26,6 +27,8 @@ class ScoredImage:
         confusion (ndarray): int64 (n_class, n_class) at the size the network works at.
         photo_confusion (ndarray): the same at the photo's own size.
         photo_classes (ndarray): uint8 or uint16 (H, W), prediction at the photo's own size.
+        reliability (ndarray): float64 (2, 3, BINS) as from count_reliability(), at the network's
+            size: with the model's temperature, and without any.
     """
 
     index: int
@@ -33,6 +36,7 @@ class ScoredImage:
     confusion: np.ndarray
     photo_confusion: np.ndarray
     photo_classes: np.ndarray
+    reliability: np.ndarray
 
 
 def predict_example(
@@ -81,7 +85,9 @@ def score_image(
 ) -> ScoredImage:
     """Score one image of a list at both sizes."""
     n_class = segmenter.n_class
-    prediction, truth = predict_example(segmenter, dataset, index)
+    image, truth = dataset[index]
+    scores = segmenter.scores(image)
+    prediction = scores.argmax(axis=0)
     photo, photo_truth = dataset.full_pair(index)
     photo_classes = segmenter.classes(photo)
     return ScoredImage(
@@ -90,6 +96,9 @@ def score_image(
         confusion_matrix(truth, prediction, n_class),
         confusion_matrix(photo_truth.astype(np.int32), photo_classes, n_class),
         photo_classes,
+        np.stack(
+            [count_reliability(scores, truth, t) for t in (segmenter.temperature, 1)]
+        ),
     )
 
 
@@ -100,6 +109,7 @@ class Scores:
         confusion (ndarray): int64 (n_class, n_class) at the size the network works at; row =
             truth, column = prediction.
         photo_confusion (ndarray): the same at the photos' own size.
+        reliability (ndarray): float64 (2, 3, BINS), as a ScoredImage's.
         images (list of dict): name and figures of each image.
     """
 
@@ -107,11 +117,13 @@ class Scores:
         self.table = table
         self.confusion = np.zeros((len(table), len(table)), np.int64)
         self.photo_confusion = self.confusion.copy()
+        self.reliability = np.zeros((2, 3, BINS))
         self.images: list[dict] = []
 
     def add(self, image: ScoredImage) -> None:
         self.confusion += image.confusion
         self.photo_confusion += image.photo_confusion
+        self.reliability += image.reliability
         self.images.append({"name": image.name, **_overall(image.confusion)})
 
     def as_dict(self) -> dict:

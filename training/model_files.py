@@ -8,8 +8,11 @@ import chainer
 import numpy as np
 from chainer.training import extension
 
+from evaluation.calibration import fit_temperature, sample_scores
 from evaluation.model_description import describe_model
+from evaluation.segmenter import Segmenter
 from files.weights import save_npz, write_npz
+from mini_batch_loader import DatasetPreProcessor
 
 
 def save_model(version: str) -> Callable[[chainer.training.Trainer], None]:
@@ -54,6 +57,21 @@ class BestModel(extension.Extension):
             weights = chainer.serializers.npz.serialize(self._model)
             self._weights = {name: np.array(value) for name, value in weights.items()}
             write_npz(self._path, self._weights, self._description)
+
+    def store_temperature(self, dataset: DatasetPreProcessor) -> None:
+        """At the end of a run: fit the best model's temperature, and store it with the model.
+
+        Args:
+            dataset: the validation images.
+        """
+        if not self._weights:
+            return
+        model = self._model.copy(mode="copy")
+        chainer.serializers.NpzDeserializer(self._weights).load(model)
+        segmenter = Segmenter(model, dataset.args, model.device)
+        temperature = fit_temperature(*sample_scores(segmenter, dataset))
+        description = describe_model(dataset.args, temperature)
+        write_npz(self._path, self._weights, description)
 
     def serialize(self, serializer) -> None:
         self._miou = serializer("miou", self._miou)

@@ -92,6 +92,8 @@ class Session:
             if is_first:
                 refuse_lost_folder()
                 save_model("final")(trainer)
+                best = trainer.get_extension("best_model")
+                best.store_temperature(self._lists["validation"])
                 write_report(trainer.out)
                 output_folder.discard_earlier(trainer.out)
                 self._print_success(trainer)

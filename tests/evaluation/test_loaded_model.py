@@ -132,7 +132,7 @@ def test_saved_class_numbers_are_a_palette_of_the_classes_colours(folder, tmp_pa
         assert np.array_equal(np.asarray(picture), result.classes)
         colors = np.array(list(COLORS.values()))[result.classes]
         assert np.array_equal(np.asarray(picture.convert("RGB")), colors)
-    as_label = read_label(paths[0], segment._table)
+    as_label = read_label(paths[0], segment._table, PHOTO.shape[:2])
     assert np.array_equal(as_label, result.classes)
     assert result.confidence.min() > 0
     assert os.path.exists(result.save(tmp_path)[3])

@@ -8,6 +8,7 @@ import pytest
 from run_logs import log_of
 
 from dataset.label_table import LabelTable
+from evaluation.calibration import BINS
 from evaluation.report import file_digest, write_report
 from evaluation.scoring import ScoredImage, Scores
 from files.png_writer import write_png
@@ -30,7 +31,8 @@ def run_folder(tmp_path):
 def write_scores(folder) -> dict:
     scores = Scores(TABLE)
     confusion = np.array([[70, 3, 0], [10, 17, 0], [0, 0, 0]])
-    scores.add(ScoredImage(0, "a.png", confusion, confusion, np.zeros((1, 1))))
+    nothing = np.zeros((1, 1)), np.zeros((2, 3, BINS))
+    scores.add(ScoredImage(0, "a.png", confusion, confusion, *nothing))
     figures = {
         "model": "model/fcn_best.npz",
         "model_sha256": file_digest(str(folder / "model" / "fcn_best.npz")),

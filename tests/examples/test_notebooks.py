@@ -68,7 +68,7 @@ def test_the_training_notebook_is_the_chapters_loop(folder):
     assert variables["confusion"].sum() == 2 * 32 * 48
 
 
-@pytest.mark.parametrize("name", ["predict"])
+@pytest.mark.parametrize("name", ["predict", "train"])
 def test_the_outputs_are_stored_without_an_error(name):
     outputs = [output for cell in cells_of(name) for output in cell["outputs"]]
     assert all(output["output_type"] != "error" for output in outputs)

@@ -119,7 +119,10 @@ class _Deconvolution2D(Deconvolution2DFunction):
             return super().forward_cpu(inputs)
         self.retain_inputs((0, 1))
         bias = b[0] if b else None
-        return (deconvolution.deconvolve(_by_image(x), W, bias, form),)
+        keep = (
+            not chainer.config.enable_backprop
+        )  # in training, weights change each step
+        return (deconvolution.deconvolve(_by_image(x), W, bias, form, keep),)
 
     def backward(self, indexes, grad_outputs):
         x, W = (v.array for v in self.get_retained_inputs())

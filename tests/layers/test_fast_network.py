@@ -95,7 +95,8 @@ def gradients(workers, monkeypatch):
     model(*batch((3, 48, 64), 12)).backward()
     arrays = [p.grad for _, p in sorted(model.namedparams())]
     with chainer.no_backprop_mode():
-        arrays.append(model.scores(batch((3, 48, 64), 12)[0]).array)
+        for size in ((3, 48, 64), (1, 160, 192)):  # one image is cut into strips
+            arrays.append(model.scores(batch(size, 12)[0]).array)
     return b"".join(a.tobytes() for a in [model.h.array, *arrays])
 
 

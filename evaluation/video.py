@@ -3,7 +3,9 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -25,6 +27,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # MPEG-4, which they do not.
 _CODECS = "avc1", "vp09", "mp4v"
 _LOSSLESS = ("FFV1",)  # class numbers must not be smoothed
+_WAITING = 2  # frames that a thread may be ahead, or behind
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
 # These store the number of their frames; of others, OpenCV estimates it from the duration.
 _COUNTED = (".3gp", ".avi", ".m4v", ".mov", ".mp4")
@@ -56,7 +59,8 @@ def draw_overlay_video(
 ) -> OverlayVideo:
     """Write a copy of a video with the classes drawn over it, without sound.
 
-    One frame is in memory at a time.
+    While the network computes a frame, the next ones are read and the ones before are coloured
+    and encoded, in a thread each. A few frames are in memory at a time.
 
     Args:
         segmenter: the trained network.
@@ -89,19 +93,26 @@ def draw_overlay_video(
                 writer = writers.enter_context(
                     _writer(temporary, target, _CODECS, *shape)
                 )
-                if numbers:
-                    number_writer = writers.enter_context(
-                        _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
-                    )
-                for frame in progress_bar(
-                    frames, total or None, "frame", os.path.basename(path)
-                ):
-                    drawn, found = _overlay_frame(segmenter, frame, table)
+                number_writer = numbers and writers.enter_context(
+                    _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
+                )
+                segmented = ((f, _classes(segmenter, f)) for f in _ahead(frames))
+
+                def write(pair) -> set[int]:
+                    drawn, found_classes = _overlay_frame(*pair, table)
                     writer.write(drawn[:height, :width])
-                    if numbers:
-                        grey = np.ascontiguousarray(found[:height, :width], np.uint8)
+                    if number_writer:
+                        grey = np.ascontiguousarray(pair[1][:height, :width], np.uint8)
                         number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
-                    classes |= set(np.unique(found).tolist())
+                    return found_classes
+
+                for found_classes in progress_bar(
+                    _behind(write, segmented),
+                    total or None,
+                    "frame",
+                    os.path.basename(path),
+                ):
+                    classes |= found_classes
                     count += 1
         finally:
             video.release()
@@ -130,12 +141,42 @@ def _missing(path: str, total: int, count: int) -> int:
     return total - count if total - count > tolerance else 0
 
 
-def _overlay_frame(segmenter: Segmenter, frame: np.ndarray, table: LabelTable):
-    """BGR in, BGR out, and the class of each pixel (H, W)."""
+def _behind(work: Callable, items: Iterable) -> Iterator:
+    """``map(work, items)`` in a thread of its own, in order, while further items are made."""
+    with ThreadPoolExecutor(1, "video") as thread:
+        waiting = deque()
+        for item in items:
+            waiting.append(thread.submit(work, item))
+            if len(waiting) > _WAITING:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _ahead(frames: Iterator) -> Iterator:
+    """The same frames, read in a thread of its own while the last ones are used."""
+    with ThreadPoolExecutor(1, "video") as thread:
+        waiting = deque(thread.submit(_next, frames) for _ in range(_WAITING))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(_next, frames))
+            yield frame
+
+
+def _next(frames: Iterator) -> np.ndarray | None:
+    return next(frames, None)
+
+
+def _classes(segmenter: Segmenter, frame: np.ndarray) -> np.ndarray:
+    """The class of each pixel of a BGR frame."""
     photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    classes = segmenter.classes(as_channels(photo, segmenter.in_ch))
-    drawn = panels.overlay(photo, table.colors_of_classes(classes))
-    return cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), classes
+    return segmenter.classes(as_channels(photo, segmenter.in_ch))
+
+
+def _overlay_frame(frame: np.ndarray, classes: np.ndarray, table: LabelTable):
+    """BGR in, BGR out, and the classes in it."""
+    colors = table.colors_of_classes(classes)
+    drawn = panels.overlay(frame, colors[:, :, ::-1])
+    return drawn, set(np.flatnonzero(np.bincount(classes.ravel())).tolist())
 
 
 @contextmanager

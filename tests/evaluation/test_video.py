@@ -1,6 +1,7 @@
 """Videos: every frame arrives or a sentence says which do not; any file name; a disk that is full."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,39 @@ def test_video_is_in_a_format_that_browsers_play(tmp_path):
     draw(tmp_path / "a.avi", tmp_path / "a.mp4")
     fourcc = int(cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FOURCC))
     assert fourcc.to_bytes(4, "little") in (b"avc1", b"h264", b"vp09", b"VP90")
+
+
+def test_frames_are_read_and_encoded_while_the_network_works(tmp_path, monkeypatch):
+    threads = {}
+
+    class Noting(LeftAndRight):
+        def classes(self, photo):
+            threads["network"] = threading.get_ident()
+            return super().classes(photo)
+
+    def noting(name, function):
+        def call(*arguments):
+            threads[name] = threading.get_ident()
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(video, "_overlay_frame", noting("draw", video._overlay_frame))
+    monkeypatch.setattr(video, "_next", noting("read", video._next))
+    write_video(tmp_path / "a.avi", 3)
+    draw_overlay_video(
+        Noting(), str(tmp_path / "a.avi"), str(tmp_path / "a.mp4"), TABLE
+    )
+    assert threads["network"] == threading.get_ident()
+    assert len(set(threads.values())) == 3
+
+
+def test_an_error_while_a_frame_is_drawn_is_not_lost(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(video, "_overlay_frame", fail)
+    write_video(tmp_path / "a.avi", 5)
+    with pytest.raises(MemoryError):
+        draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+    assert os.listdir(tmp_path) == ["a.avi"]

@@ -41,11 +41,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Write learn.html (English) and learn.ja.html (Japanese) into output_path: "
         "what each part of the trained network does, in figures made from it and a photo.",
-        conflict_handler="resolve",
     )
     add_config_arguments(parser)
-    # Again, as --table alone needs none.
-    parser.add_argument("--config", metavar="FILE", help="the YAML configuration")
+    default = parser.get_default("config")
+    parser.set_defaults(config=None)  # as --table alone needs none
     add_model_argument(parser)
     parser.add_argument(
         "--photo",
@@ -68,7 +67,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     if arguments.config is None and (arguments.set or not arguments.table):
-        parser.error("the following arguments are required: --config")
+        arguments.config = default
     return arguments
 
 

@@ -48,6 +48,14 @@ def test_the_table_needs_neither_configuration_nor_model(capsys):
     assert "1446.64" in lines[-1]
 
 
+def test_without_config_it_reads_the_one_beside_it(tmp_path, capsys):
+    output = ["--set", f"output_path={tmp_path}"]
+    with pytest.raises(UserError, match=f"no trained model .*{tmp_path}"):
+        learn.main(output)
+    learn.main(["--table", "--set", "in_ch=1"])  # the demo's, of 32 classes
+    assert "1 x 176 x 240" in capsys.readouterr().out
+
+
 def test_the_table_is_of_the_network_of_the_configuration(small_data, capsys):
     path = small_data.write_config(dilated=False)
     learn.main(["--config", str(path), "--table", "--size", "32", "48"])

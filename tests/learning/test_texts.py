@@ -27,6 +27,12 @@ def test_both_languages_have_the_same_figures_and_words():
         assert placeholders[0] == placeholders[1], name
 
 
+@pytest.mark.parametrize(("language", "end"), [("en", r"[.!?](?:\s|$)"), ("ja", "。")])
+def test_each_figure_is_explained_in_four_to_eight_sentences(language, end):
+    for name, figure in read_text(language)["figures"].items():
+        assert 4 <= len(re.findall(end, " ".join(figure["text"]))) <= 8, name
+
+
 def test_the_placeholders_of_the_scripts_are_in_both_languages():
     english, japanese = read_text("en")["say"], read_text("ja")["say"]
     for key, words in english.items():

@@ -4,6 +4,7 @@ import platform
 import statistics
 import time
 from collections import defaultdict
+from types import SimpleNamespace
 
 import chainer_compat
 
@@ -234,9 +235,18 @@ class StockChainer(ThisProject):
     """The same network on Chainer's own links and functions, with this project's evaluator."""
 
     def build(self, weights: str) -> None:
-        fcn_squeeze.L, fcn_squeeze.F = chainer.links, chainer.functions
+        fcn_squeeze.L = chainer.links
+        functions = vars(chainer.functions) | {
+            "weighted_cross_entropy": _stock_weighted_cross_entropy
+        }
+        fcn_squeeze.F = SimpleNamespace(**functions)
         fcn_squeeze.convolve_elu = _stock_convolve_elu
         super().build(weights)
+
+
+def _stock_weighted_cross_entropy(scores, t, class_weight):
+    loss = chainer.functions.softmax_cross_entropy(scores, t, class_weight=class_weight)
+    return loss, loss.array
 
 
 def _stock_convolve_elu(x, *convolutions):

@@ -19,9 +19,6 @@ STRIP_BYTES = 1 << 22
 # A batch of fewer images than this is cut into parts of images. Constants decide, not the
 # number of workers, so that sums are taken in the same order on every machine.
 TASKS = 8
-# But not into strips of fewer columns: BLAS copies the weights again for each strip. At batch 1
-# and 240 x 176 pixels, this saves 5 to 9% of the processor time of the network.
-STRIP_COLUMNS = 160
 # The images form so many groups at most, each with its own sum of weight gradients.
 GROUPS = 16
 
@@ -157,11 +154,8 @@ def _strips(patches: Patches, matrix: np.ndarray) -> int:
 
 def forward_tasks(images: int, patches: Patches, matrix: np.ndarray) -> list[tuple]:
     """The strips of all images, as (image, (top, bottom))."""
-    height, width = patches.window.out
-    parts = -(-TASKS // images)
-    while parts > 1 and height * width // patches.tile // parts < STRIP_COLUMNS:
-        parts //= 2  # 8, 4, 2: in equal shares for two and four cores
-    strips = threads.cut(height, max(_strips(patches, matrix), parts))
+    count = max(_strips(patches, matrix), -(-TASKS // images))
+    strips = threads.cut(patches.window.out[0], count)
     return [(n, rows) for n in range(images) for rows in strips]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from contextlib import suppress
 
 import chainer_compat
 
@@ -74,5 +75,6 @@ def data_fingerprint(dataset: DatasetPreProcessor) -> str:
     digest = hashlib.sha256("\n".join(dataset.lines).encode(errors="backslashreplace"))
     for index in range(0, len(dataset), -(-len(dataset) // _SIZES)):
         for path in dataset.path(index), dataset.label_path(index):
-            digest.update(f" {os.path.getsize(path)}".encode())
+            with suppress(OSError):  # who reads it says so
+                digest.update(f" {os.path.getsize(path)}".encode())
     return f"{len(dataset)} images, {digest.hexdigest()[:16]}"

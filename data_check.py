@@ -5,7 +5,6 @@ if __name__ == "__main__":
 
 import argparse
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import (
     ListSummary,
     black_and_white,
+    complaints,
     listing,
     survey,
     unused_classes,
@@ -109,7 +109,7 @@ def survey_all(what: str, dataset: DatasetPreProcessor) -> ListSummary:
 
 def problems_of(summary: ListSummary) -> list[str]:
     """A sentence for each file that cannot be used, and one for the list as a whole."""
-    sentences = alike(summary)
+    sentences = complaints(summary.dataset, summary.problems)
     colors = Counter()
     for problem in summary.problems.values():
         if isinstance(problem, UnknownColors):
@@ -130,29 +130,6 @@ def problems_of(summary: ListSummary) -> list[str]:
         except UserError as error:
             sentences.append(str(error))
     return sentences
-
-
-def alike(summary: ListSummary) -> list[str]:
-    """The problems with single files; the same one with many files is one sentence."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for index, problem in sorted(summary.problems.items()):
-        sentence, name = str(problem), summary.dataset.names[index]
-        file, _, complaint = sentence.partition(": ")
-        # What remains without the names of the files and the numbers.
-        stem = os.path.splitext(os.path.basename(name))[0]
-        kind = re.sub(r"\d+", "0", complaint.replace(stem, ""))
-        groups.setdefault(kind, []).append((sentence, os.path.basename(file)))
-    return [
-        group[0][0] + _also([file for _, file in group]) for group in groups.values()
-    ]
-
-
-def _also(files: list[str]) -> str:
-    """What to add to the sentence on the first file, where there are more."""
-    if len(files) == 1:
-        return ""
-    more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
-    return f" (the same in {len(files):,} files: {', '.join(files[:3])}{more})"
 
 
 def class_table(summaries: list[ListSummary]) -> str:

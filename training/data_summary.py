@@ -4,6 +4,7 @@ data_check.py counts all pairs, preflight.py some of them, class_weights.py thos
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +140,36 @@ def black_and_white(summary: ListSummary) -> str | None:
         "label_values: grey_levels, and give label_path the rows 0,0,0,background and "
         "255,255,255,foreground"
     )
+
+
+def complaints(
+    dataset: DatasetPreProcessor, problems: dict[int, UserError]
+) -> list[str]:
+    """What is wrong with single files of a list; the same with many files is one sentence.
+
+    Args:
+        dataset: the list.
+        problems: {index: what is wrong}.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for index, problem in sorted(problems.items()):
+        sentence, name = str(problem), dataset.names[index]
+        file, _, complaint = sentence.partition(": ")
+        # What remains without the names of the files and the numbers.
+        stem = os.path.splitext(os.path.basename(name))[0]
+        kind = re.sub(r"\d+", "0", complaint.replace(stem, ""))
+        groups.setdefault(kind, []).append((sentence, os.path.basename(file)))
+    return [
+        group[0][0] + _also([file for _, file in group]) for group in groups.values()
+    ]
+
+
+def _also(files: list[str]) -> str:
+    """What to add to the sentence on the first file, where there are more."""
+    if len(files) == 1:
+        return ""
+    more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
+    return f" (the same in {len(files):,} files: {', '.join(files[:3])}{more})"
 
 
 def unused_classes(summaries: list[ListSummary]) -> list[str]:

@@ -14,6 +14,7 @@ from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import (
     ListSummary,
     black_and_white,
+    complaints,
     spread_out,
     survey,
     warnings_about,
@@ -27,6 +28,8 @@ _MAX_SECONDS = 3.0
 _MIN_READ = 20
 # Classes that the summary names.
 _MOST_COMMON = 6
+# Kinds of faults that are told.
+_MOST_COMPLAINTS = 5
 
 
 def check_datasets(train: DatasetPreProcessor, val: DatasetPreProcessor) -> str:
@@ -44,7 +47,8 @@ def check_datasets(train: DatasetPreProcessor, val: DatasetPreProcessor) -> str:
         str: a few lines on what is in the two lists, and warnings.
 
     Raises:
-        UserError: the first file that is missing, broken or does not fit.
+        UserError: files are missing, broken or do not fit; the same complaint about many of them is
+            one sentence.
     """
     summaries = [_checked("train", train), _checked("val", val)]
     _refuse_too_large_batch(summaries[0])
@@ -60,13 +64,16 @@ def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
     indices = spread_out(len(dataset), _MAX_READ)
     deadline = time.monotonic() + _MAX_SECONDS
     jobs = dataset.args.loader_jobs
-    for index in survey(summary, indices, dataset.scaled_pair, jobs):
-        if summary.problems:
-            raise summary.problems[index]
-        if len(summary.sizes) >= _MIN_READ and time.monotonic() > deadline:
+
+    def read_pair(index: int):
+        image, label = dataset.scaled_pair(index)
+        dataset.refuse_too_small_scales(index, label.shape)
+        return image, label
+
+    for number, _ in enumerate(survey(summary, indices, read_pair, jobs), start=1):
+        if number >= _MIN_READ and time.monotonic() > deadline:
             break
-    for index, size in summary.sizes.items():
-        dataset.refuse_too_small_scales(index, size)
+    _raise_complaints(dataset, summary.problems)
     sizes = {i: dataset.size_after_crop(size) for i, size in summary.sizes.items()}
     refuse_mixed_sizes(dataset, sizes)
     problem = black_and_white(summary)
@@ -91,10 +98,30 @@ def _refuse_too_large_batch(summary: ListSummary) -> None:
 
 
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
-    """Raise a UserError for the first image or label of a list that does not exist."""
+    """Raise a UserError where images or labels of a list do not exist."""
+    problems = {}
     for index in range(len(dataset)):
-        refuse_missing(dataset.path(index))
-        dataset.label_path(index)
+        try:
+            refuse_missing(dataset.path(index))
+            dataset.label_path(index)
+        except UserError as error:
+            problems[index] = error
+    _raise_complaints(dataset, problems)
+
+
+def _raise_complaints(
+    dataset: DatasetPreProcessor, problems: dict[int, UserError]
+) -> None:
+    """Raise one UserError for all problems, if there are any: a line for each of a few kinds."""
+    if not problems:
+        return
+    lines = complaints(dataset, problems)
+    if len(lines) > _MOST_COMPLAINTS:
+        more = len(lines) - _MOST_COMPLAINTS
+        lines[_MOST_COMPLAINTS:] = [
+            f"and {more} more kinds of faults; data_check.py lists all"
+        ]
+    raise UserError("\n       ".join(lines))
 
 
 def refuse_mixed_sizes(

@@ -27,8 +27,8 @@ def paint_all(data, classes) -> None:
         paint(data, path.name.removesuffix("_L.png"), classes)
 
 
-def lists_of(data) -> list[DatasetPreProcessor]:
-    data.load()
+def lists_of(data, **changes) -> list[DatasetPreProcessor]:
+    data.load(**changes)
     settings = chainer.global_config
     lists = settings.user_train_args, settings.user_val_args
     return [DatasetPreProcessor(args) for args in lists]
@@ -55,10 +55,41 @@ def test_short_form_takes_bounded_time_but_reads_a_few_pairs(small_data, monkeyp
     assert "(counted in 2 of the labels)" in check_datasets(*lists_of(small_data))
 
 
-def test_short_form_stops_at_the_first_fault(small_data):
+def complaint_of(data, **changes) -> str:
+    with pytest.raises(UserError) as caught:
+        check_datasets(*lists_of(data, **changes))
+    return str(caught.value)
+
+
+def test_short_form_tells_each_fault_once_with_three_examples(small_data):
     (small_data.images / "train_1.png").write_text("no picture")
-    with pytest.raises(UserError, match=r"train_1\.png: not an image"):
-        check_datasets(*lists_of(small_data))
+    for i in (0, 2, 3, 4):
+        label = np.full((32, 48), i + 3, np.uint8)
+        cv2.imwrite(str(small_data.images / f"train_{i}_L.png"), label)
+    first, second = complaint_of(small_data).split("\n")
+    assert "train_0_L.png: class number 3 of 1536 pixels" in first
+    examples = "train_0_L.png, train_2_L.png, train_3_L.png and 1 more)"
+    assert first.endswith(f"(the same in 4 files: {examples}")
+    assert "train_1.png: not an image" in second
+
+
+def test_missing_labels_are_one_line(small_data):
+    for i in range(5):
+        (small_data.images / f"train_{i}_L.png").unlink()
+    message = complaint_of(small_data)
+    assert message.count("no such label") == 1
+    assert "(the same in 5 files: train_0_L.png, train_1_L.png, " in message
+
+
+def test_of_many_kinds_of_faults_the_first_five_are_told(small_data, monkeypatch):
+    monkeypatch.setattr(preflight, "_MOST_COMPLAINTS", 1)
+    (small_data.images / "train_1.png").write_text("no picture")
+    for i, size in ((3, (32, 48)), (4, (9, 9))):
+        label = np.full(size, 3, np.uint8)
+        cv2.imwrite(str(small_data.images / f"train_{i}_L.png"), label)
+    lines = complaint_of(small_data).split("\n")
+    assert "train_1.png" in lines[0]
+    assert lines[1:] == ["       and 2 more kinds of faults; data_check.py lists all"]
 
 
 def test_short_form_notices_a_missing_file_among_those_it_does_not_read(

@@ -58,6 +58,7 @@ class Mark(Enum):
 _PROJECT = Path(__file__).resolve().parent
 
 _Positive = Annotated[Count, Field(ge=1)]
+_Side = Annotated[StrictInt, Field(ge=1, le=1 << 15)]
 _Factor = Annotated[Number, Field(gt=0, le=8)]
 _FilePath = Annotated[PathText, Mark.PATH]
 
@@ -148,7 +149,8 @@ class Config(_Section):
     in_ch: one_of(1, 3) = 3
     image_scale: Annotated[Number, Field(gt=0, le=1)] = 1.0
     dilated: StrictBool = True
-    user_multiple: Annotated[StrictInt, Field(ge=1, le=1 << 15)] = 16
+    user_multiple: _Side = 16
+    crop_size: Annotated[list[_Side], Field(min_length=2, max_length=2)] | None = None
     normalizer: Literal["GCN", "LCN", "none"] = "GCN"
     bypass: StrictBool = False
     training_params: TrainingParams = TrainingParams()
@@ -172,6 +174,17 @@ class Config(_Section):
             raise PydanticCustomError(
                 "multiple",
                 f"should be a multiple of {needed}, by which the network divides the size",
+            )
+        return value
+
+    @field_validator("crop_size")
+    @classmethod
+    def _is_of_multiples(cls, value: list[int] | None, info: ValidationInfo):
+        multiple = info.data.get("user_multiple", 1)
+        if value and any(side % multiple for side in value):
+            raise PydanticCustomError(
+                "crop_size",
+                f"should be [height, width], both multiples of user_multiple ({multiple})",
             )
         return value
 

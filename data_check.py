@@ -30,6 +30,7 @@ from training.data_summary import (
     complaints,
     listing,
     survey,
+    unfilled_windows,
     unused_classes,
     warnings_about,
 )
@@ -52,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     if summaries:
         print(class_table(summaries))
     warnings = [*unused_classes(summaries), *warnings_about(summaries)]
+    for summary in summaries:
+        sizes = scaled_sizes(summary).values()
+        warnings += unfilled_windows(summary.dataset, sizes)
     for warning in warnings:
         print(f"warning: {warning}")
     sys.stdout.flush()
@@ -96,7 +100,7 @@ def survey_all(what: str, dataset: DatasetPreProcessor) -> ListSummary:
 
     def read_pair(index: int):
         image, label = dataset.full_pair(index)
-        dataset.size_in_batch(index, label.shape)
+        dataset.scaled_size(index, label.shape)
         return image, label
 
     summary = ListSummary(what, dataset)
@@ -121,15 +125,16 @@ def problems_of(summary: ListSummary) -> list[str]:
         ]
         sentences.append(f"{summary.what} list: colours of no class: {listing(most)}")
     sentences += filter(None, [black_and_white(summary)])
-    sizes = {
-        i: summary.dataset.size_in_batch(i, size) for i, size in summary.sizes.items()
-    }
-    if summary.what != "test":  # which is scored one image at a time
-        try:
-            refuse_mixed_sizes(summary.dataset, sizes)
-        except UserError as error:
-            sentences.append(str(error))
+    try:
+        refuse_mixed_sizes(summary.dataset, scaled_sizes(summary))
+    except UserError as error:
+        sentences.append(str(error))
     return sentences
+
+
+def scaled_sizes(summary: ListSummary) -> dict[int, tuple[int, int]]:
+    """{index: (H, W) after image_scale} of the pairs that could be read."""
+    return {i: summary.dataset.scaled_size(i, s) for i, s in summary.sizes.items()}
 
 
 def class_table(summaries: list[ListSummary]) -> str:

@@ -15,10 +15,11 @@ import numpy as np
 
 from dataset import augmentation
 from dataset.batches import stack_examples
-from dataset.epoch_order import Draw, EpochOrder, random_generator
+from dataset.epoch_order import EpochOrder
 from dataset.list_reader import read_list
 from dataset.pair_cache import PairCache
 from dataset.pair_reader import read_pair
+from dataset.training_pairs import TrainingPairs
 from files.errors import UserError
 from image_normalizer import make_normalizer
 
@@ -50,6 +51,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         batch_size = args.training_params.batch_size
         self._order = EpochOrder(len(self.names), batch_size, args.seed)
         self.normalize = make_normalizer(args.normalizer)
+        self._training = TrainingPairs(args, self._multiple, self.normalize)
+        self._crop_size = args.crop_size if args.train else None
         self._cache = PairCache(args.cache_size * 2**20)
 
     def __len__(self) -> int:
@@ -72,10 +75,13 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
             return None
         draw = self._order.draw(i)
         if self.args.train:
-            image, label = self._vary(*self.scaled_pair(draw.index), draw)
+            image, label = self.scaled_pair(draw.index)
+            self.refuse_too_small_scales(draw.index, label.shape)
+            image, label = self._training.example(image, label, draw)
         else:
             image, label = self.plain_pair(draw.index)
-        image = self.normalize(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
+            image = self.normalize(image)
+        image = image.transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
         return np.ascontiguousarray(image), label.astype(np.int32, order="C")
 
     def load_data(self, indices: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -131,8 +137,8 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         image, label = self.scaled_pair(index)
         return augmentation.crop_to_multiple(image, label, self._multiple, _CENTRE)
 
-    def size_in_batch(self, index: int, size: tuple[int, int]) -> tuple[int, int]:
-        """(H, W) that an image has in a batch, augmentation by scale aside.
+    def scaled_size(self, index: int, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) of an image after image_scale.
 
         Args:
             index: number of the image, for messages.
@@ -140,10 +146,12 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """
         scaled = augmentation.scaled_size(size, self.args.image_scale)
         self._refuse_too_small(index, scaled)
-        return self.size_after_crop(scaled)
+        return scaled
 
-    def size_after_crop(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(H, W), cut down to multiples of user_multiple."""
+    def size_in_batch(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) in a batch of an image of some scaled size: crop_size, or cut to multiples."""
+        if self._crop_size:
+            return tuple(self._crop_size)
         return size[0] - size[0] % self._multiple, size[1] - size[1] % self._multiple
 
     def path(self, index: int) -> str:
@@ -154,46 +162,24 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """Path of an image's label; a UserError where there is none."""
         return self._list.label_path(self.args.image_dir_path, index)
 
-    def _vary(self, image: np.ndarray, label: np.ndarray, draw: Draw):
-        """Scale by the batch's factor, crop at random, and augment."""
-        rng = random_generator(self.args.seed, draw.epoch, draw.position)
-        scale = self._batch_scale(draw)
-        if scale != 1:
-            image, label = augmentation.resize_pair(image, label, scale)
-            self._refuse_too_small(draw.index, label.shape, "augmentation_params.scale")
-        image, label = augmentation.crop_to_multiple(
-            image, label, self._multiple, rng.random(2)
-        )
-        if self.args.aug_params.do_augment:
-            params = self.args.aug_params.params
-            image, label = augmentation.augment(image, label, params, rng)
-        return image, label
-
     @property
-    def scales(self) -> list[float]:
-        """The factors by which a batch may be scaled, beside 1."""
-        aug = self.args.aug_params
-        return aug.params.scale if aug.do_augment and aug.params.do_scale else []
-
-    def _batch_scale(self, draw: Draw) -> float:
-        """One scale for all images of a batch: in half of the batches, one out of the list."""
-        if not self.scales:
-            return 1.0
-        rng = random_generator(self.args.seed, draw.epoch, draw.batch, 1)
-        return 1.0 if rng.integers(0, 2) else float(rng.choice(self.scales))
+    def largest_scale(self) -> float:
+        """The largest factor by which augmentation makes the images of a batch larger."""
+        return 1.0 if self._crop_size else max([1.0, *self._training.scales])
 
     def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
         """Raise a UserError where an augmentation by scale would leave too little of an image.
 
         Its size is (H, W) after image_scale.
         """
-        smallest = augmentation.scaled_size(size, min([1.0, *self.scales]))
+        smallest = augmentation.scaled_size(size, min([1.0, *self._training.scales]))
         self._refuse_too_small(index, smallest, "augmentation_params.scale")
 
     def _refuse_too_small(
         self, index: int, size: tuple[int, int], key: str = "image_scale"
     ) -> None:
-        if min(size) < self._multiple:
+        # What a window lacks is padded.
+        if min(size) < self._multiple and not self._crop_size:
             raise UserError(
                 f"{self.path(index)}: scaled to {size[1]} x {size[0]} pixels, the "
                 f"image is smaller than user_multiple ({self._multiple}); make {key} larger"

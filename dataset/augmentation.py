@@ -1,4 +1,4 @@
-"""Scales, crops and augments a pair of image and label; mini_batch_loader.py calls it.
+"""Scales, crops and augments a pair of image and label; training_pairs.py calls it, and the loader.
 
 Images are uint8 (H, W, C), labels int16 (H, W). Both always go through the same geometry.
 """
@@ -66,7 +66,7 @@ def augment(
     params: SimpleNamespace,
     rng: np.random.Generator,
 ):
-    """All augmentation of one pair that keeps its size; the loader has scaled and cropped it.
+    """All augmentation of one pair that keeps its size; it has been scaled and cropped.
 
     Args:
         params: ``augmentation_params`` of the configuration.
@@ -79,6 +79,13 @@ def augment(
         image, label = zoom(image, label, rng.uniform(*params.zoom), rng)
     if params.do_flip:
         image, label = flip(image, label, params.flips, rng)
+    return change_light(image, params, rng), label
+
+
+def change_light(
+    image: np.ndarray, params: SimpleNamespace, rng: np.random.Generator
+) -> np.ndarray:
+    """The augmentations that change the grey levels alone; params as in augment()."""
     if params.change_brightness:
         image = change_brightness(image, rng)
     if params.change_contrast:
@@ -87,20 +94,32 @@ def augment(
         image = jitter_colors(image, params.color_gain, params.color_offset, rng)
     if params.gamma != [1, 1] or params.saturation != [1, 1]:
         image = change_tone(image, params.gamma, params.saturation, rng)
-    return image, label
+    return image
 
 
 def zoom(image: np.ndarray, label: np.ndarray, factor: float, rng: np.random.Generator):
-    """Scale a pair, then cut a window of the size it had out of it, at random.
-
-    Where it has become too small it is padded, the image with its mirror image, the label with
-    -1 (unlabelled), so that nothing is learnt from mirrored pixels.
+    """Scale a pair, then cut a window of the size it had out of it, as random_window() does.
 
     Returns:
         tuple: image uint8 (H, W, C) and label int16 (H, W), the sizes they came with.
     """
-    size = label.shape
-    image, label = resize_pair(image, label, factor)
+    return random_window(*resize_pair(image, label, factor), label.shape, rng)
+
+
+def random_window(
+    image: np.ndarray,
+    label: np.ndarray,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+):
+    """Cut a window of some size (H, W) out of a pair, at random.
+
+    Where the pair is too small it is padded, the image with its mirror image, the label with
+    -1 (unlabelled), so that nothing is learnt from mirrored pixels.
+
+    Returns:
+        tuple: image (H, W, C) of the dtype it came with, and label int16 (H, W).
+    """
     margins = [_margins(want - have, rng) for want, have in zip(size, label.shape)]
     if any(map(any, margins)):
         edges = *margins[0], *margins[1]

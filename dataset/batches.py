@@ -1,11 +1,16 @@
 """Makes a batch of examples (image, label); Chainer's iterators and updaters call it."""
 
+import math
+from collections.abc import Iterable
+
 import chainer_compat
 
 import chainer
 import numpy as np
 
 from files.errors import UserError
+
+_LARGEST_WINDOW = 320  # pixels of a side, in what is proposed for crop_size
 
 
 def stack_examples(examples: list) -> tuple[np.ndarray, np.ndarray]:
@@ -29,9 +34,39 @@ def whole_examples(examples: list) -> list[tuple[np.ndarray, np.ndarray]]:
         (h1, w1), (h2, w2) = sorted(sizes)[:2]
         raise UserError(
             f"images of different sizes in one batch ({w1} x {h1} and {w2} x {h2} pixels after "
-            "scaling and cropping); bring them to one size, or set training_params.batch_size: 1"
+            f"scaling and cropping); add {crop_line(sizes)}, which cuts windows of one size out of "
+            "them, bring them to one size, or set training_params.batch_size: 1"
         )
     return examples
+
+
+def crop_line(sizes: Iterable[tuple[int, int]]) -> str:
+    """The line for the configuration that makes batches of images of some sizes.
+
+    Windows have the median height and width, but at most 320 pixels.
+    """
+    multiple = chainer.global_config.user_multiple
+    sides = np.minimum(np.median(list(sizes), axis=0), _LARGEST_WINDOW)
+    height, width = (max(int(side) // multiple, 1) * multiple for side in sides)
+    return f"crop_size: [{height}, {width}]"
+
+
+def alike(examples: list) -> list[list]:
+    """A batch of examples split up into batches of one size each; None is left out.
+
+    With crop_size, none of them has more pixels than a training batch, so that whole images need
+    no more memory than the windows that are trained on; but each has at least one image.
+    """
+    args = chainer.global_config.user_train_args
+    most = args.training_params.batch_size * math.prod(args.crop_size or [])
+    sizes: dict[tuple[int, int], list] = {}
+    for example in filter(None, examples):
+        sizes.setdefault(example[1].shape, []).append(example)
+    parts = []
+    for (height, width), whole in sizes.items():
+        count = max(1, most // (height * width)) if args.crop_size else len(whole)
+        parts += [whole[i : i + count] for i in range(0, len(whole), count)]
+    return parts or [[]]
 
 
 @chainer.dataset.converter()

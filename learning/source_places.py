@@ -32,7 +32,7 @@ PLACES: dict[str, list[tuple[Callable, str]]] = {
         (rarity_weights, ""),
     ],
     "augmentation": [
-        (DatasetPreProcessor.get_example, "self._vary"),
+        (DatasetPreProcessor.get_example, "self._training.example"),
         (augmentation.flip, ""),
     ],
     "iou": [(confusion_matrix, ""), (class_figures, "")],

@@ -92,11 +92,8 @@ def test_stored_configuration_loads_to_the_same_settings(small_data):
 
 def test_every_key_stands_in_config_yaml_with_a_comment():
     text = (ROOT / "config.yaml").read_text()
-    assert set(flatten(yaml.safe_load(text))) | {
-        "n_class",
-        "background_label",
-        "init_weights",
-    } == {
+    commented_out = {"n_class", "background_label", "crop_size", "init_weights"}
+    assert set(flatten(yaml.safe_load(text))) | commented_out == {
         key
         for key in config.KEYS
         if key not in ("training_params", "augmentation_params")
@@ -122,6 +119,7 @@ CAMSEQ01 = {
     "in_ch": 3,
     "image_scale": 0.25,
     "user_multiple": 16,
+    "crop_size": None,
     "normalizer": "GCN",
     "dilated": True,
     "bypass": False,
@@ -320,6 +318,11 @@ class TestErrors:
             "normalizer=gcn",
             "user_multiple=0",
             "user_multiple=10",
+            "crop_size=240",
+            "crop_size=[240]",
+            "crop_size=[240, 328]",
+            "crop_size=[0, 16]",
+            "crop_size=[16, 65536]",
             "gpu=-2",
             "dtype=float16",
             "communicator=mpi",

@@ -153,6 +153,7 @@ class TestEveryKeyChangesSomething:
             {"normalizer": "none"},
             {"image_scale": 0.5},
             {"user_multiple": 32},
+            {"crop_size": [32, 32]},
             {"ignore_labels": ["Sky"]},
             {"train_image_pointer": "val_pointer"},
             {"seed": 1, "augmentation_params": ALL_AUGMENTATION},

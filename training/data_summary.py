@@ -6,7 +6,7 @@ data_check.py counts all pairs, preflight.py some of them, class_weights.py thos
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -172,6 +172,30 @@ def _also(files: list[str]) -> str:
     return f" (the same in {len(files):,} files: {', '.join(files[:3])}{more})"
 
 
+def unfilled_windows(
+    dataset: DatasetPreProcessor, sizes: Collection[tuple[int, int]]
+) -> list[str]:
+    """A sentence where crop_size is larger than every image of the training list.
+
+    Args:
+        dataset: the list.
+        sizes: (H, W) of its images after image_scale.
+    """
+    args = dataset.args
+    if not (args.train and args.crop_size and sizes):
+        return []
+    height, width = args.crop_size
+    if any(h >= height and w >= width for h, w in sizes):
+        return []
+    highest, widest = np.max(list(sizes), axis=0)
+    sentence = (
+        f"crop_size: no image to train on fills a window of {width} x {height} pixels (after "
+        f"image_scale they have at most {widest} x {highest}); what is missing is padded, and "
+        "not learnt from"
+    )
+    return [sentence]
+
+
 def unused_classes(summaries: list[ListSummary]) -> list[str]:
     """A sentence on the classes of the table that occur in no list, if there are any."""
     if not summaries or not all(summary.is_complete for summary in summaries):
@@ -231,7 +255,7 @@ def _unfilled_bits(summaries: list[ListSummary]) -> Iterator[str]:
 
 def _unusual_sizes(summaries: list[ListSummary]) -> Iterator[str]:
     counts = Counter(size for summary in summaries for size in summary.sizes.values())
-    if len(counts) < 2:
+    if len(counts) < 2 or summaries[0].dataset.args.crop_size:
         return
     (height, width), most = counts.most_common(1)[0]
     files = [

@@ -13,6 +13,7 @@ import numpy as np
 from chainer.backends import cuda
 from chainer.training import extension
 
+from dataset.batches import alike
 from evaluator import summarize
 
 
@@ -124,9 +125,10 @@ class Validation(chainer.training.extensions.Evaluator):
         figures = _Figures()
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
             for batch in iterator:
-                self._before_batch(self._trainer)
-                model(*self.converter(batch, self.device))
-                figures.add(model)
+                for part in alike(batch):  # whole images may be of different sizes
+                    self._before_batch(self._trainer)
+                    model(*self.converter(part, self.device))
+                    figures.add(model)
         means = figures.compute(self._processes)
         self.confusion = figures.confusion
         return {f"{self.name}/main/{name}": value for name, value in means.items()}

@@ -56,7 +56,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
         except MemoryError:  # the GPU's, too
             raise UserError(
                 f"not enough memory for the batch of iteration {self.iteration + 1}; lower "
-                "training_params.batch_size or image_scale"
+                "training_params.batch_size, image_scale or crop_size"
             ) from None
         except (FloatingPointError, RuntimeError) as error:
             # In debug mode Chainer raises a RuntimeError, as it does for bugs.

@@ -43,7 +43,7 @@ def refuse_too_much(
             f"training_params.batch_size: to train with {batch_size:,} images of "
             f"{size[1]} x {size[0]} pixels at once takes at least {_gib(model + maps)} of memory, "
             f"and this machine has {_gib(available)}; lower training_params.batch_size, "
-            "image_scale, or augmentation_params.scale"
+            "image_scale, crop_size, or augmentation_params.scale"
         )
 
 

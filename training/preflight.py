@@ -7,6 +7,7 @@ import chainer_compat
 import chainer
 import numpy as np
 
+from dataset.batches import crop_line
 from dataset.file_finder import refuse_missing
 from files.errors import UserError
 from files.text_table import percent
@@ -17,6 +18,7 @@ from training.data_summary import (
     complaints,
     spread_out,
     survey,
+    unfilled_windows,
     warnings_about,
 )
 from training.memory_estimate import refuse_too_much
@@ -74,8 +76,7 @@ def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
         if number >= _MIN_READ and time.monotonic() > deadline:
             break
     _raise_complaints(dataset, summary.problems)
-    sizes = {i: dataset.size_after_crop(size) for i, size in summary.sizes.items()}
-    refuse_mixed_sizes(dataset, sizes)
+    refuse_mixed_sizes(dataset, summary.sizes)
     problem = black_and_white(summary)
     if problem:
         raise UserError(problem)
@@ -91,10 +92,9 @@ def _refuse_too_large_batch(summary: ListSummary) -> None:
     """Raise a UserError where a batch of a list's images needs more memory than there is."""
     dataset = summary.dataset
     largest = max(summary.sizes.values(), key=lambda size: size[0] * size[1])
-    size = dataset.size_after_crop(largest)
+    size = dataset.size_in_batch(largest)
     batch_size = min(dataset.args.training_params.batch_size, len(dataset))
-    scale = max([1.0, *dataset.scales])
-    refuse_too_much(dataset.args.n_class, batch_size, size, scale)
+    refuse_too_much(dataset.args.n_class, batch_size, size, dataset.largest_scale)
 
 
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
@@ -127,33 +127,39 @@ def _raise_complaints(
 def refuse_mixed_sizes(
     dataset: DatasetPreProcessor, sizes: dict[int, tuple[int, int]]
 ) -> None:
-    """Images of one batch must have one size; which images meet in a batch is random.
+    """Images of a training batch must have one size; which images meet in a batch is random.
 
     Args:
         dataset: the list.
-        sizes: {index: (H, W) in a batch}.
+        sizes: {index: (H, W)} after image_scale.
 
     Raises:
-        UserError: names two images that differ.
+        UserError: names two images that differ, and the line that helps.
     """
-    if dataset.args.training_params.batch_size == 1 or len(set(sizes.values())) < 2:
+    sizes = {index: dataset.size_in_batch(size) for index, size in sizes.items()}
+    is_alone = dataset.args.training_params.batch_size == 1
+    if not dataset.args.train or is_alone or len(set(sizes.values())) < 2:
         return
     first, *others = sizes
     other = next(index for index in others if sizes[index] != sizes[first])
     raise UserError(
         f"{dataset.args.image_pointer_path}: images of different sizes cannot share a "
         f"batch: {dataset.names[first]} gives {sizes[first][1]} x {sizes[first][0]} "
-        f"pixels, {dataset.names[other]} {sizes[other][1]} x {sizes[other][0]}; bring "
-        "them to one size, or set training_params.batch_size: 1"
+        f"pixels, {dataset.names[other]} {sizes[other][1]} x {sizes[other][0]}; to train on "
+        f"windows of one size, add this line to the configuration: {crop_line(sizes.values())}"
     )
 
 
 def _brief_description(summaries: list[ListSummary]) -> str:
     lists = ", ".join(f"{s.what} {len(s.dataset):,} images" for s in summaries)
     sizes = {
-        s.dataset.size_after_crop(size) for s in summaries for size in s.sizes.values()
+        s.dataset.size_in_batch(size) for s in summaries for size in s.sizes.values()
     }
-    if len(sizes) == 1:
+    train = summaries[0].dataset
+    if train.args.crop_size:
+        height, width = train.args.crop_size
+        lists += f", windows of {width} x {height} pixels to train on"
+    elif len(sizes) == 1:
         ((height, width),) = sizes
         lists += f", {width} x {height} pixels for the network"
     pixels = sum(summary.pixels for summary in summaries)
@@ -170,4 +176,6 @@ def _brief_description(summaries: list[ListSummary]) -> str:
     if not all(summary.is_complete for summary in summaries):
         read = sum(len(summary.sizes) for summary in summaries)
         lines[1] += f" (counted in {read} of the labels)"
-    return "\n".join(lines + [f"warning: {w}" for w in warnings_about(summaries)])
+    warnings = unfilled_windows(train, summaries[0].sizes.values())
+    warnings += warnings_about(summaries)
+    return "\n".join(lines + [f"warning: {warning}" for warning in warnings])

@@ -7,6 +7,9 @@ from chainer.backends import cuda
 
 from dataset.batches import to_batch, unlabelled, whole_examples
 
+# Shapes of batches that have buffers. Images to validate with may all be of different sizes.
+_MOST_SHAPES = 16
+
 
 def batch_converter(device: chainer.backend.Device) -> chainer.dataset.Converter:
     """Chainer's converter for lists of examples: to_batch(), overlapped on a GPU."""
@@ -28,6 +31,8 @@ class AsyncToBatch(chainer.dataset.Converter):
         """Images float32 (N, C, H, W) and labels int32 (N, H, W) on the device."""
         examples = whole_examples(batch) or [unlabelled()]
         shape = (len(examples), *examples[0][0].shape)
+        if shape not in self._transfers and len(self._transfers) == _MOST_SHAPES:
+            return to_batch(examples, device)
         if shape not in self._transfers:
             # Chainer's buffers are for one shape, and making them waits for the GPU: there is
             # a set for the whole batches, one for the short last, and one for each scale.

@@ -10,7 +10,7 @@ from conftest import COLORS
 from files.errors import UserError
 from files.opencv import cv2
 from mini_batch_loader import DatasetPreProcessor
-from training import data_summary, preflight
+from training import data_summary, memory_estimate, preflight
 from training.preflight import check_datasets
 
 TABLE = np.array(list(COLORS.values()), np.uint8)
@@ -90,6 +90,37 @@ def test_of_many_kinds_of_faults_the_first_five_are_told(small_data, monkeypatch
     lines = complaint_of(small_data).split("\n")
     assert "train_1.png" in lines[0]
     assert lines[1:] == ["       and 2 more kinds of faults; data_check.py lists all"]
+
+
+def test_images_of_different_sizes_are_refused_with_the_line_to_add(small_data):
+    small_data.write_pair("train_3.png", np.zeros((70, 80, 3), np.uint8))
+    assert complaint_of(small_data).endswith(
+        "train_0.png gives 48 x 32 pixels, train_3.png 80 x 64; to train on windows of one "
+        "size, add this line to the configuration: crop_size: [32, 48]"
+    )
+
+
+def test_windows_make_images_of_any_size_a_batch(small_data):
+    small_data.write_pair("train_3.png", np.zeros((70, 80, 3), np.uint8))
+    small_data.write_pair("train_4.png", np.zeros((9, 12, 3), np.uint8))
+    text = check_datasets(*lists_of(small_data, crop_size=[32, 32]))
+    assert "train 5 images, val 2 images, windows of 32 x 32 pixels to train on" in text
+    assert "warning" not in text
+
+
+def test_window_larger_than_every_image_is_said_once(small_data):
+    text = check_datasets(*lists_of(small_data, crop_size=[48, 48]))
+    sentence = "no image to train on fills a window of 48 x 48 pixels"
+    assert text.count(sentence) == 1
+    assert "at most 48 x 32" in text
+
+
+def test_memory_is_that_of_the_windows(small_data, monkeypatch):
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 2**30)
+    small_data.write_pair("train_3.png", np.zeros((320, 320, 3), np.uint8))
+    check_datasets(*lists_of(small_data, crop_size=[32, 32]))
+    big = {"crop_size": [2048, 2048]}
+    assert "with 2 images of 2048 x 2048 pixels" in complaint_of(small_data, **big)
 
 
 def test_short_form_notices_a_missing_file_among_those_it_does_not_read(

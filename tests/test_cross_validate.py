@@ -13,10 +13,9 @@ from unittest import mock
 import numpy as np
 import pytest
 from conftest import COLORS, SmallData
+from tiny_run import in_this_process
 
 import cross_validate
-import predict
-import train
 from files.errors import UserError
 from files.opencv import cv2
 from training import child_program
@@ -27,13 +26,6 @@ TABLE = np.array(list(COLORS.values()), np.uint8)
 
 def options(data, *more: str) -> list[str]:
     return ["--config", str(data.config_path), "--folds", "2", *more]
-
-
-def in_this_process(program: str, arguments: list[str]) -> int:
-    """Stands in for run_child(), which takes seconds to start a process."""
-    programs = {"train.py": train.main, "predict.py": predict.main}
-    with mock.patch("training.progress.draw_curves"):
-        return programs[program](arguments)
 
 
 def run(data, *more: str) -> int:

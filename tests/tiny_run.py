@@ -16,6 +16,7 @@ from unittest import mock
 
 from conftest import SmallData
 
+import predict
 import train
 from files.errors import run_program
 
@@ -87,6 +88,21 @@ class TinyRun:
         return [path for path in self.out.rglob("*") if ".tmp" in path.name]
 
 
+def in_this_process(program: str, arguments: list[str]) -> int:
+    """Run train.py or predict.py without the seconds that a process of its own takes to start."""
+    programs = {"train.py": train.main, "predict.py": predict.main}
+    with mock.patch("training.progress.draw_curves"):
+        return programs[program](arguments)
+
+
+def in_forked_process(program: str, arguments: list[str], output: Path) -> int:
+    """The same in another process, for callers that are not in the main thread."""
+    words = program, arguments, str(output)
+    process = _processes.Process(target=_run_program, args=words)
+    process.start()
+    return wait(process)
+
+
 @functools.cache
 def undisturbed_results() -> tuple[list[dict], dict[str, bytes]]:
     """The results of a run of the small_data fixture that nothing happens to."""
@@ -111,6 +127,11 @@ def _train(arguments: list[str], output: str, prepare: Callable | None) -> None:
     if prepare is not None:
         prepare()
     run_program(lambda: train.main(arguments))
+
+
+def _run_program(program: str, arguments: list[str], output: str) -> None:
+    _redirect(output)
+    run_program(lambda: in_this_process(program, arguments))
 
 
 def _redirect(output: str) -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tiny_run import in_forked_process
 
 from benchmarks import ablation
 from config import read_config
@@ -82,8 +83,14 @@ def test_recipes_are_trained_scored_and_not_made_again(small_data, capsys, monke
     keys["training_params"]["lovasz"] = 0.5
     recommended = small_data.write_config(**keys)
     arguments = ["--book", str(book), "--config", str(recommended), "--seeds", "1"]
-    arguments += ["--output", str(small_data.folder / "ablation")]
+    arguments += ["--output", str(small_data.folder / "ablation"), "--jobs", "1"]
     arguments += ["--only", "recommended", "--only", "recommended - Lovász-Softmax"]
+    output = small_data.folder / "output.txt"
+
+    def run(words, _):
+        assert in_forked_process(words[0], words[1:], output) == 0, output.read_text()
+
+    monkeypatch.setattr(ablation, "_run", run)
     assert ablation.main(arguments) == 0
     first = capsys.readouterr().out
     found = list((small_data.folder / "ablation").rglob("scores.json"))

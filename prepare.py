@@ -19,7 +19,7 @@ from preparing.config_writer import (
     write_files,
 )
 from preparing.label_survey import LabelSurvey, classes_of, survey_labels
-from preparing.pair_finder import FoundPairs, find_pairs
+from preparing.pair_finder import FoundPairs, counted, find_pairs
 from preparing.splits import (
     Lists,
     read_groups,
@@ -202,9 +202,16 @@ def summary(
 ) -> list[str]:
     """What was found and decided, a line each."""
     ((image, label), *_) = pairs.pairs
-    alone = f"{len(pairs.images_alone):,} photos without a label"
-    alone += f", {len(pairs.labels_alone):,} labels without a photo"
-    examples = ", ".join([*pairs.images_alone[:2], *pairs.labels_alone[:1]])
+    listed = {image for part in lists.values() for image, _ in part}
+    unlisted = [image for image, _ in pairs.pairs if image not in listed]
+    left_out = [
+        f"{counted(len(names), what)} ({', '.join(names[:3])})"
+        for names, what in (
+            (pairs.images_alone, "photo without a label"),
+            (unlisted, "pair in none of the data set's lists"),
+        )
+        if names
+    ]
     names = [row[3] for row in rows]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     sizes = ", ".join(f"{w} x {h}" for (h, w), _ in found.sizes.most_common(3))
@@ -212,7 +219,7 @@ def summary(
     training = settings["training_params"]
     return [
         f"pairs: {len(pairs.pairs):,}, for instance {image} and {label}",
-        f"left out: {alone}" + (f" ({examples})" if examples else ""),
+        f"left out: {'; '.join(left_out) or 'nothing'}",
         f"labels: {found.kind}, {read:,} read",
         f"classes: {len(rows)}: {', '.join(names[:8])}{more}",
         f"lists: {', '.join(f'{w} {len(p):,}' for w, p in lists.items())} ({how})",

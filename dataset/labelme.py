@@ -16,7 +16,7 @@ from dataset.label_table import LabelTable
 from files.errors import UserError, printable
 
 # The file may hold the image as well, in base64. Points take 50 times as much memory as text.
-_MAX_BYTES = 1 << 24
+MAX_BYTES = 1 << 24
 _MAX_SHAPES = 20_000
 # Pixels of all shapes' frames and crossings of their edges with rows, together: some seconds.
 _MAX_WORK = 1 << 30
@@ -101,9 +101,9 @@ def _refuse_other_size(path: str, content: _LabelMe, size: tuple[int, int]) -> N
 
 def _parse(path: str) -> _LabelMe:
     try:
-        if os.path.getsize(path) > _MAX_BYTES:
+        if os.path.getsize(path) > MAX_BYTES:
             raise UserError(
-                f"{path}: larger than {_MAX_BYTES >> 20} MiB; save it without the image in it "
+                f"{path}: larger than {MAX_BYTES >> 20} MiB; save it without the image in it "
                 "(LabelMe's option --nodata)"
             )
         with open(path, "rb") as file:

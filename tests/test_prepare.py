@@ -1,5 +1,6 @@
 import json
 import os
+import zlib
 from itertools import chain
 
 import chainer_compat
@@ -31,7 +32,12 @@ def save(path, array, palette=None):
 
 
 def photo(path):
-    save(path, np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8))
+    """The labels' halves in two colours, with noise: something can be learnt from it."""
+    noise = np.random.default_rng(zlib.crc32(path.name.encode())).integers(
+        0, 60, (32, 48, 3)
+    )
+    colors = np.array([[40, 60, 140], [150, 90, 20]])[NUMBERS]
+    save(path, (colors + noise).astype(np.uint8))
 
 
 def voc(root):
@@ -64,7 +70,8 @@ def labelme(root):
 
 def bowl(root):
     for n in range(COUNT):
-        save(root / f"images/{n}.png", np.full((32, 48), n, np.uint8))
+        noise = np.random.default_rng(n).integers(0, 60, (32, 48))
+        save(root / f"images/{n}.png", (NUMBERS * 90 + noise).astype(np.uint8))
         save(root / f"masks/{n}.png", NUMBERS * 255)
 
 
@@ -75,7 +82,57 @@ def one_folder(root):
         save(root / f"{n}_mask.png", colors)
 
 
-TREES = [voc, cityscapes, labelme, bowl, one_folder]
+def ade20k(root):
+    for n in range(COUNT):
+        split = ("training", "validation")[n % 2]
+        photo(root / f"images/{split}/ADE_{n}.jpg")
+        save(root / f"annotations/{split}/ADE_{n}.png", NUMBERS)
+
+
+def camvid(root):
+    for n in range(COUNT):
+        split = ("train", "val", "test")[n % 3]
+        photo(root / f"{split}/{n // 3}.png")
+        save(root / f"{split}annot/{n // 3}.png", NUMBERS)
+
+
+def unknown_trees(root):
+    for n in range(COUNT):
+        photo(root / f"B/{n}.jpg")
+        save(root / f"A/{n}.png", NUMBERS)
+
+
+def unknown_trees_within_splits(root):
+    """Photos and labels of different splits have the same names."""
+    for n in range(COUNT):
+        split = ("train", "val", "test")[n % 3]
+        photo(root / f"{split}_y/{n // 3}.png")
+        save(root / f"{split}_x/{n // 3}.png", NUMBERS)
+
+
+def unknown_words(root):
+    for n in range(COUNT):
+        photo(root / f"pics/{n}.png")
+        save(root / f"gt_masks_v2/{n}.png", NUMBERS * 255)
+
+
+def other_ending(root):
+    for n in range(COUNT):
+        photo(root / f"{n}.jpg")
+        save(root / f"{n}.png", NUMBERS, palette=[0, 0, 0, 128, 0, 0])
+
+
+def same_numbers(root):
+    for n in range(COUNT):
+        photo(root / f"one/shot_{n:03}.jpg")
+        save(root / f"two/drawn-{n:03}.png", NUMBERS)
+
+
+UNKNOWN_NAMES = [
+    *(unknown_trees, unknown_trees_within_splits, unknown_words),
+    *(other_ending, same_numbers),
+]
+TREES = [voc, cityscapes, labelme, bowl, one_folder, ade20k, camvid, *UNKNOWN_NAMES]
 
 
 @pytest.fixture(params=TREES)
@@ -157,14 +214,34 @@ def test_names_are_those_of_the_table(tmp_path):
     assert table.names == ("air", "cell")
 
 
-def test_what_has_no_partner_is_said(tmp_path, capsys):
+def test_photo_without_a_label_is_said(tmp_path, capsys):
     bowl(tmp_path / "data")
     save(tmp_path / "data/images/alone.png", NUMBERS)
-    save(tmp_path / "data/masks/other.png", NUMBERS)
     run(tmp_path / "data")
     output = capsys.readouterr().out
-    assert "1 photos without a label, 1 labels without a photo" in output
-    assert "images/alone.png, masks/other.png" in output
+    assert "left out: 1 photo without a label (images/alone.png)" in output
+
+
+def test_pair_that_no_set_of_voc_names_is_said(tmp_path, capsys):
+    voc(tmp_path / "data")
+    (tmp_path / "data/ImageSets/Segmentation/train.txt").write_text("0\n1\n")
+    run(tmp_path / "data")
+    output = capsys.readouterr().out
+    assert "2 pairs in none of the data set's lists (JPEGImages/2.jpg, " in output
+
+
+def test_files_that_are_no_data_are_passed_over(tmp_path, capsys):
+    bowl(tmp_path / "data")
+    for folder in ("result/my", "model_only", ".hidden", "__MACOSX", "deep/result"):
+        save(tmp_path / f"data/{folder}/0_mask.png", NUMBERS)
+    (tmp_path / "data/result/my/report.html").touch()
+    (tmp_path / "data/deep/result/snapshot_epoch_1").touch()
+    (tmp_path / "data/model_only/model").mkdir()
+    (tmp_path / "data/model_only/model/fcn_final.npz").touch()
+    (tmp_path / "data/images/Thumbs.db").touch()
+    (tmp_path / "data/dataset.json").write_text('{"name": "cells"}')
+    run(tmp_path / "data")
+    assert "left out: nothing" in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten_unasked(tmp_path):
@@ -186,6 +263,15 @@ def spoil(tmp_path, what):
     elif what == "json":
         (data / "masks/0.png").unlink()
         (data / "masks/0.json").write_text('{"shapes": 3}')
+    elif what == "label alone":
+        save(data / "masks/other.png", NUMBERS)
+    elif what == "shapes alone":
+        (data / "images/other.json").write_text('{"shapes": []}')
+    elif what == "two photos":
+        photo(data / "images/3.jpg")
+    elif what == "no pair":
+        for n in range(COUNT):
+            (data / f"masks/{n}.png").unlink()
     elif what == "one class":
         for n in range(COUNT):
             save(data / f"masks/{n}.png", NUMBERS * 0)
@@ -198,6 +284,14 @@ def spoil(tmp_path, what):
         ("kind", [], "5.png: a label of colours, but .*0.png is one of numbers"),
         ("json", [], "0.json: not a file of LabelMe"),
         ("one class", [], "one class only"),
+        ("label alone", [], r"1 label without a photo \(for instance masks/other.png"),
+        ("shapes alone", [], r"1 label without a photo \(for instance images/other"),
+        (
+            "two photos",
+            [],
+            "masks/3.png fits two photos, images/3.jpg and images/3.png",
+        ),
+        ("no pair", [], "no photo with a label among 6 photos and 0 labels"),
         ("", ["--folds", "7"], "6 images or groups are fewer than 7 folds"),
         ("", ["--names", "a"], "--names: 1 names for 2 classes"),
     ],

@@ -181,6 +181,6 @@ def test_shapes_that_would_take_hours_are_refused(tmp_path, monkeypatch):
 
 
 def test_large_json_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("dataset.labelme._MAX_BYTES", 50)
+    monkeypatch.setattr("dataset.labelme.MAX_BYTES", 50)
     with pytest.raises(UserError, match="save it without the image in it"):
         read(tmp_path, shape("Road", COMB))

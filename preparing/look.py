@@ -1,0 +1,120 @@
+"""Pairs files of equal names, and tells labels from photos by how few colours they have; for pair_finder.py."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from functools import cache, lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from dataset.file_finder import PICTURE_ENDINGS
+from dataset.image_reader import read_picture
+
+_LOOKED_AT = 3  # files of a place
+_SIDE = 400  # about as many rows and columns of a picture are looked at
+_LEAST_RATIO = 2  # of the colours of a photo to those of a label
+_MAX_ALIKE = 400  # files of one name; all are compared with all
+Pair = tuple[str, str]
+
+
+def pairs_by_looks(folder: str, names: list[str]) -> list[Pair]:
+    """Pair files whose names are equal but for the ending, whatever their folders are called.
+
+    Where no two names are equal, those with the same numbers are paired: img_012, seg_012.
+
+    Args:
+        folder: the data set.
+        names: files in it, with / between folders.
+
+    Returns:
+        list: (photo, label). Of several photos of one name, each gets the label whose folder's
+        name is most like its own; where two are equally like, none is paired.
+    """
+    places = defaultdict(list)
+    for name in sorted(names):
+        places[_place(name)].append(name)
+
+    @cache
+    def colors(place: tuple[str, str]) -> float:
+        files = places[place]
+        some = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]
+        return float(np.median([_count_colors(os.path.join(folder, n)) for n in some]))
+
+    for key in (_stem, _numbers):
+        alike = defaultdict(list)
+        for name in names:
+            alike[key(name)].append(name)
+        pairs = []
+        for key_of_all, files in alike.items():
+            if key_of_all and 1 < len(files) <= _MAX_ALIKE:
+                pairs += _nearest(*_photos_and_labels(files, colors))
+        if pairs:
+            return pairs
+    return []
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name.rpartition("/")[2])[0].lower()
+
+
+def _numbers(name: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\d+", _stem(name)))
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The folder and the ending: the files of a place are of one kind."""
+    return name.rpartition("/")[0], os.path.splitext(name)[1].lower()
+
+
+def _count_colors(path: str) -> int:
+    """Different colours of a picture; 1 for a label that is no picture."""
+    if not path.lower().endswith(PICTURE_ENDINGS):
+        return 1
+    picture = read_picture(path)
+    steps = [max(1, side // _SIDE) for side in picture.shape[:2]]
+    pixels = picture[:: steps[0], :: steps[1]].astype(np.int64)
+    if pixels.ndim == 3:
+        pixels = pixels @ [1 << 32, 1 << 16, 1]
+    return len(np.unique(pixels))
+
+
+def _photos_and_labels(
+    files: list[str], colors: Callable[[tuple[str, str]], float]
+) -> tuple[list[str], list[str]]:
+    """Cut files, by the colours of their places, where the step from one to the next is largest."""
+    places = sorted({_place(name) for name in files}, key=colors)
+    counts = [colors(place) for place in places]
+    steps = [b / a for a, b in pairwise(counts)]
+    if not steps or max(steps) < _LEAST_RATIO:
+        return [], []
+    labels = set(places[: int(np.argmax(steps)) + 1])
+    return (
+        [name for name in files if _place(name) not in labels],
+        [name for name in files if _place(name) in labels],
+    )
+
+
+def _nearest(photos: list[str], labels: list[str]) -> list[Pair]:
+    """Each photo with the label in the most similar folder, the most similar first."""
+    candidates = sorted(
+        (-_similarity(_place(photo)[0], _place(label)[0]), photo, label)
+        for photo in photos
+        for label in labels
+    )
+    free, pairs = set(photos + labels), []
+    best_of = defaultdict(list)
+    for distance, photo, label in candidates:
+        best_of[label].append(distance)
+    for distance, photo, label in candidates:
+        if photo in free and label in free and best_of[label].count(distance) == 1:
+            pairs.append((photo, label))
+            free -= {photo, label}
+    return pairs
+
+
+@lru_cache(maxsize=1 << 16)
+def _similarity(first: str, second: str) -> float:
+    return SequenceMatcher(None, first, second, autojunk=False).ratio()

@@ -1,6 +1,6 @@
 import json
 import os
-import zlib
+import pathlib
 from itertools import chain
 
 import chainer_compat
@@ -8,6 +8,7 @@ import chainer_compat
 import chainer
 import numpy as np
 import pytest
+from matplotlib.path import Path
 from PIL import Image
 
 import prepare
@@ -19,8 +20,14 @@ from dataset.list_reader import read_list
 from files.errors import UserError
 
 COUNT = 6
+NAMES = ("train", "val", "test")
 # Left half 0, right half 1.
 NUMBERS = np.repeat([[0, 1]], 32, axis=0).repeat(24, axis=1).astype(np.uint8)
+
+
+def numbers(n):
+    """The label of image n: 0 left of column 12 + 4 n, else 1."""
+    return np.tile(np.arange(48) >= 12 + 4 * n, (32, 1)).astype(np.uint8)
 
 
 def save(path, array, palette=None):
@@ -31,20 +38,18 @@ def save(path, array, palette=None):
     picture.save(path)
 
 
-def photo(path):
-    """The labels' halves in two colours, with noise: something can be learnt from it."""
-    noise = np.random.default_rng(zlib.crc32(path.name.encode())).integers(
-        0, 60, (32, 48, 3)
-    )
-    colors = np.array([[40, 60, 140], [150, 90, 20]])[NUMBERS]
+def photo(path, n):
+    """Each class of label n in a colour of its own, with noise."""
+    noise = np.random.default_rng(n).integers(0, 60, (32, 48, 3))
+    colors = np.array([[40, 60, 140], [150, 90, 20]])[numbers(n)]
     save(path, (colors + noise).astype(np.uint8))
 
 
 def voc(root):
     for n in range(COUNT):
-        photo(root / f"JPEGImages/{n}.jpg")
+        photo(root / f"JPEGImages/{n}.jpg", n)
         label = root / f"SegmentationClass/{n}.png"
-        save(label, NUMBERS, palette=[0, 0, 0, 128, 0, 0])
+        save(label, numbers(n), palette=[0, 0, 0, 128, 0, 0])
     sets = root / "ImageSets/Segmentation"
     sets.mkdir(parents=True)
     (sets / "train.txt").write_text("0\n1\n2\n3\n")
@@ -54,78 +59,83 @@ def voc(root):
 def cityscapes(root):
     for n in range(COUNT):
         place = f"{('train', 'val')[n % 2]}/city/{n}"
-        photo(root / f"leftImg8bit/{place}_leftImg8bit.png")
+        photo(root / f"leftImg8bit/{place}_leftImg8bit.png", n)
         for kind in ("labelTrainIds", "labelIds", "instanceIds", "color"):
-            value = NUMBERS if kind == "labelTrainIds" else NUMBERS + 7
+            value = numbers(n) if kind == "labelTrainIds" else numbers(n) + 7
             save(root / f"gtFine/{place}_gtFine_{kind}.png", value)
 
 
 def labelme(root):
-    right = {"label": "car", "points": [[24, 0], [48, 0], [48, 32], [24, 32]]}
     for n in range(COUNT):
-        photo(root / f"{n}.png")
-        content = {"shapes": [right], "imageHeight": 32, "imageWidth": 48}
+        left = 12 + 4 * n
+        points = [[left + 1.3, 0], [48, 0], [48, 32], [left - 0.6, 32]]
+        photo(root / f"{n}.png", n)
+        content = {
+            "shapes": [{"label": "car", "points": points}],
+            "imageHeight": 32,
+            "imageWidth": 48,
+        }
         (root / f"{n}.json").write_text(json.dumps(content))
 
 
 def bowl(root):
     for n in range(COUNT):
         noise = np.random.default_rng(n).integers(0, 60, (32, 48))
-        save(root / f"images/{n}.png", (NUMBERS * 90 + noise).astype(np.uint8))
-        save(root / f"masks/{n}.png", NUMBERS * 255)
+        save(root / f"images/{n}.png", (numbers(n) * 90 + noise).astype(np.uint8))
+        save(root / f"masks/{n}.png", numbers(n) * 255)
 
 
 def one_folder(root):
-    colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)[NUMBERS]
+    colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
     for n in range(COUNT):
-        photo(root / f"{n}.jpg")
-        save(root / f"{n}_mask.png", colors)
+        photo(root / f"{n}.jpg", n)
+        save(root / f"{n}_mask.png", colors[numbers(n)])
 
 
 def ade20k(root):
     for n in range(COUNT):
         split = ("training", "validation")[n % 2]
-        photo(root / f"images/{split}/ADE_{n}.jpg")
-        save(root / f"annotations/{split}/ADE_{n}.png", NUMBERS)
+        photo(root / f"images/{split}/ADE_{n}.jpg", n)
+        save(root / f"annotations/{split}/ADE_{n}.png", numbers(n))
 
 
 def camvid(root):
     for n in range(COUNT):
         split = ("train", "val", "test")[n % 3]
-        photo(root / f"{split}/{n // 3}.png")
-        save(root / f"{split}annot/{n // 3}.png", NUMBERS)
+        photo(root / f"{split}/{n // 3}.png", n)
+        save(root / f"{split}annot/{n // 3}.png", numbers(n))
 
 
 def unknown_trees(root):
     for n in range(COUNT):
-        photo(root / f"B/{n}.jpg")
-        save(root / f"A/{n}.png", NUMBERS)
+        photo(root / f"B/{n}.jpg", n)
+        save(root / f"A/{n}.png", numbers(n))
 
 
 def unknown_trees_within_splits(root):
     """Photos and labels of different splits have the same names."""
     for n in range(COUNT):
         split = ("train", "val", "test")[n % 3]
-        photo(root / f"{split}_y/{n // 3}.png")
-        save(root / f"{split}_x/{n // 3}.png", NUMBERS)
+        photo(root / f"{split}_y/{n // 3}.png", n)
+        save(root / f"{split}_x/{n // 3}.png", numbers(n))
 
 
 def unknown_words(root):
     for n in range(COUNT):
-        photo(root / f"pics/{n}.png")
-        save(root / f"gt_masks_v2/{n}.png", NUMBERS * 255)
+        photo(root / f"pics/{n}.png", n)
+        save(root / f"gt_masks_v2/{n}.png", numbers(n) * 255)
 
 
 def other_ending(root):
     for n in range(COUNT):
-        photo(root / f"{n}.jpg")
-        save(root / f"{n}.png", NUMBERS, palette=[0, 0, 0, 128, 0, 0])
+        photo(root / f"{n}.jpg", n)
+        save(root / f"{n}.png", numbers(n), palette=[0, 0, 0, 128, 0, 0])
 
 
 def same_numbers(root):
     for n in range(COUNT):
-        photo(root / f"one/shot_{n:03}.jpg")
-        save(root / f"two/drawn-{n:03}.png", NUMBERS)
+        photo(root / f"one/shot_{n:03}.jpg", n)
+        save(root / f"two/drawn-{n:03}.png", numbers(n))
 
 
 UNKNOWN_NAMES = [
@@ -148,20 +158,45 @@ def run(tree, *options):
 
 
 def lists(folder) -> dict[str, list[str]]:
-    return {
-        what: read_list(folder / f"{what}.txt").images
-        for what in ("train", "val", "test")
-    }
+    return {what: read_list(folder / f"{what}.txt").images for what in NAMES}
 
 
-def test_labels_are_read_as_they_were_made(tree):
+def read_independently(path, table) -> np.ndarray:
+    """A label as class numbers, by matplotlib (LabelMe's polygon) or by Pillow."""
+    if path.suffix == ".json":
+        (shape,) = json.loads(path.read_text())["shapes"]
+        centres = np.stack(np.meshgrid(np.arange(48), np.arange(32)), axis=2) + 0.5
+        inside = Path(shape["points"]).contains_points(centres.reshape(-1, 2))
+        return inside.reshape(32, 48) * table.names.index(shape["label"])
+    with Image.open(path) as picture:
+        is_grey = picture.mode == "L" and np.asarray(picture).max() == 255
+        if picture.mode == "RGB" or is_grey:
+            classes = {tuple(color): n for n, color in enumerate(table.colors.tolist())}
+            pixels = picture.convert("RGB")
+            found = [
+                classes[pixels.getpixel((x, y))] for y in range(32) for x in range(48)
+            ]
+            return np.reshape(found, (32, 48))
+        return np.asarray(picture)
+
+
+def test_labels_read_are_those_of_their_photos(tree):
     config = load_config(run(tree))
 
     table = chainer.global_config.user_train_args.label_table
-    found = read_list(config.train_image_pointer)
-    for name in found.labels:
-        path = os.path.join(config.image_dir_path, name)
-        np.testing.assert_array_equal(read_label(path, table, (32, 48)), NUMBERS)
+    for what in NAMES:
+        found = read_list(tree.parent / f"my_lists/{what}.txt")
+        for image, name in zip(found.images, found.labels, strict=True):
+            path = os.path.join(config.image_dir_path, name)
+            label = read_label(path, table, (32, 48))
+            np.testing.assert_array_equal(
+                label, read_independently(pathlib.Path(path), table)
+            )
+            # The photo shows where its label is 1; that of another image is 4 columns off.
+            with Image.open(os.path.join(config.image_dir_path, image)) as picture:
+                red = np.asarray(picture.convert("RGB"))[..., 0]
+            shown = red > (int(red.min()) + int(red.max())) / 2
+            assert (shown == label).mean() > 0.95
 
 
 def test_every_pair_is_in_exactly_one_list(tree):
@@ -268,7 +303,7 @@ def spoil(tmp_path, what):
     elif what == "shapes alone":
         (data / "images/other.json").write_text('{"shapes": []}')
     elif what == "two photos":
-        photo(data / "images/3.jpg")
+        photo(data / "images/3.jpg", 3)
     elif what == "no pair":
         for n in range(COUNT):
             (data / f"masks/{n}.png").unlink()
@@ -319,3 +354,22 @@ def test_train_goes_on_from_what_was_written(tmp_path):
     options = ["--set", "training_params.epochs=1"]
     assert train.main(["--config", str(config), *options]) == 0
     assert (tmp_path / "result/my/model/fcn_final.npz").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [voc, cityscapes, labelme, bowl, unknown_trees])
+def test_training_as_prepared_beats_the_majority_class(tmp_path, make, capsys):
+    make(tmp_path / "data")
+    config = run(tmp_path / "data")
+    options = ["--set", "training_params.epochs=40"]
+    assert train.main(["--config", str(config), *options]) == 0
+
+    log = json.loads((tmp_path / "result/my/log").read_text())
+    accuracy = log[-1]["validation/main/accuracy"]
+    table = read_label_table(tmp_path / "my_lists/label_color")
+    names = read_list(tmp_path / "my_lists/val.txt").labels
+    labels = [read_independently(tmp_path / "data" / name, table) for name in names]
+    majority = np.bincount(np.ravel(labels)).max() / np.size(labels)
+    with capsys.disabled():
+        print(f"\n{make.__name__}: {accuracy:.3f}, the majority class {majority:.3f}")
+    assert accuracy > majority + 0.1

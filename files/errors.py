@@ -1,6 +1,8 @@
 """The error that is a sentence for the person at the keyboard, and the exit code it makes."""
 
 import contextlib
+import errno
+import os
 import re
 import signal
 import sys
@@ -66,16 +68,14 @@ def run_program(main: Callable[[], int | None]) -> None:
     try:
         code = main()
         sys.stdout.flush()
-    except BrokenPipeError:
-        with reporting():
-            code = 141
     except (UserError, OSError, MemoryError, RuntimeError) as error:
         sentence = _sentence(error)
         if sentence is None:
             raise
+        code = 141 if _is_reader_gone(error) else EXIT_CODE
         with reporting():
-            print(f"error: {printable_lines(sentence)}", file=sys.stderr)
-        code = EXIT_CODE
+            if code == EXIT_CODE:
+                print(f"error: {printable_lines(sentence)}", file=sys.stderr)
     except SystemExit as error:  # argparse has told what is wrong, or printed its help
         if error.code:
             with reporting():
@@ -86,6 +86,14 @@ def run_program(main: Callable[[], int | None]) -> None:
             code = 130
     discard_unwritten_output()
     sys.exit(code)
+
+
+def _is_reader_gone(error: Exception) -> bool:
+    """Whether a pipe was closed that the program prints into; Windows says "invalid argument"."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    number = getattr(error, "errno", None)
+    return os.name == "nt" and number == errno.EINVAL and error.filename is None
 
 
 def _sentence(error: Exception) -> str | None:

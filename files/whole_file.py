@@ -14,6 +14,11 @@ from contextlib import contextmanager, suppress
 
 from files.errors import UserError, printable
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 TEMPORARY = ".tmp"
 # Seconds between attempts to replace a file. Virus scanners and backups hold it for a moment only.
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -44,7 +49,7 @@ def whole_file(path: str) -> Iterator[str]:
         os.makedirs(folder, exist_ok=True)
         yield temporary
         with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())
+            _flush(file.fileno())
         _replace_or_wait(temporary, path)
         sync_folder(folder)
     except OSError as error:
@@ -127,13 +132,25 @@ def _say(sentence: str) -> None:
         print(printable(sentence), file=sys.stderr)
 
 
+def _flush(number: int) -> None:
+    """Flush a file to the disk. On macOS fsync may leave it in the drive's own memory."""
+    full_flush = getattr(fcntl, "F_FULLFSYNC", None)
+    if full_flush is None:
+        os.fsync(number)
+        return
+    try:
+        fcntl.fcntl(number, full_flush)
+    except OSError:  # some network drives have fsync alone
+        os.fsync(number)
+
+
 def sync_folder(path: str) -> None:
     """Flush a folder to the disk: only then does a renamed file survive a power cut."""
     if os.name != "posix":  # Windows cannot open a folder, and needs no such step
         return
     folder = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        _flush(folder)
     finally:
         os.close(folder)
 

@@ -1,17 +1,17 @@
 """A terminal of a given width for a run, and the screen it shows; real pty, pyte draws."""
 
-import fcntl
 import os
-import pty
 import re
 import select
 import struct
 import sys
-import termios
 from functools import partial
 
 import pyte
+import pytest
 from tiny_run import TIME_LIMIT, TinyRun
+
+fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
 
 
 class Shown:

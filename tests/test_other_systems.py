@@ -4,6 +4,8 @@ import argparse
 import ntpath
 import os
 import signal
+import subprocess
+import sys
 import types
 
 import pytest
@@ -12,7 +14,7 @@ import config
 from dataset import list_reader
 from dataset.file_finder import refuse_missing
 from evaluation.input_files import distinct
-from files import paths
+from files import errors, paths, whole_file
 from files.errors import UserError
 from training import folder_lock, interruption, output_folder
 
@@ -88,3 +90,49 @@ def test_suggested_commands_are_quoted_as_windows_shells_read_them(monkeypatch):
     monkeypatch.setattr(config, "os", fake)
     words = config.command("train.py", arguments, "--resume")
     assert words == 'python train.py --config "my data.yaml" --resume'
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_files_are_flushed_to_the_disk_itself_on_macos(
+    tmp_path, monkeypatch, is_refused
+):
+    calls = []
+
+    def flush(number, command):
+        calls.append(command)
+        if is_refused:
+            raise OSError(45, "Operation not supported")
+
+    fake = types.SimpleNamespace(F_FULLFSYNC=51, fcntl=flush)
+    monkeypatch.setattr(whole_file, "fcntl", fake)
+    monkeypatch.setattr(os, "fsync", lambda number: calls.append("fsync"))
+    whole_file.write_text(str(tmp_path / "a.txt"), "whole")
+    once = [51, "fsync"] if is_refused else [51]
+    assert calls == once * 2  # the file, and its folder
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_closed_pipe_is_known_by_windows_error(monkeypatch):
+    closed = OSError(22, "Invalid argument")
+    assert errors._is_reader_gone(BrokenPipeError(32, "Broken pipe"))
+    assert not errors._is_reader_gone(closed)
+    monkeypatch.setattr(errors, "os", types.SimpleNamespace(name="nt"))
+    assert errors._is_reader_gone(closed)
+    assert not errors._is_reader_gone(OSError(22, "Invalid argument", "a.png"))
+
+
+def test_tests_can_be_collected_without_what_windows_lacks():
+    """Modules that only Unix has are hidden; nothing is run."""
+    hide = (
+        "import sys, os, types, multiprocessing as m\n"
+        "import psutil\n"  # whose Linux half needs what is hidden
+        "sys.modules['msvcrt'] = types.ModuleType('msvcrt')\n"
+        "for name in ('resource', 'fcntl', 'pty', 'termios'): sys.modules[name] = None\n"
+        "del os.mkfifo\n"
+        "m.get_all_start_methods = lambda: ['spawn']\n"
+        "import pytest; sys.exit(pytest.main(['--collect-only', '-qq', '-p', 'no:cacheprovider']))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", hide], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout[-2000:]

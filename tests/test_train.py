@@ -175,7 +175,7 @@ def test_epochs_are_part_of_a_decaying_schedule(small_data):
 
 def test_weights_of_the_classes_are_printed_and_stored(small_data, capsys):
     run(small_data, training_params={"epochs": 1, "class_weights": 0.5})
-    assert "weight in the loss" in capsys.readouterr().out
+    assert "class weights in the loss" in capsys.readouterr().out
     rows = (small_data.folder / "result" / "class_weights.csv").read_text().split()
     assert rows[0] == "class,pixels,weight"
     assert {row.split(",")[0] for row in rows[1:]} == set(COLORS)

@@ -5,7 +5,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import tempfile
@@ -23,8 +22,14 @@ from files.errors import run_program
 ROOT = Path(train.__file__).parent
 TIME_LIMIT = 120  # seconds after which a process counts as hanging
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 # A server that has imported train.py and forks: 0.1 s a process instead of 3 s.
-_processes = multiprocessing.get_context("forkserver")
+_FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+_processes = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _processes.set_forkserver_preload(["train", "tiny_run"])
 
 

@@ -41,7 +41,7 @@ class ClassWeights:
     def as_table(self) -> str:
         """For a terminal: a line a class that occurs, the largest weight first; one for the others."""
         total = max(int(self.pixels.sum()), 1)
-        rows = [["class", "share of pixels", "weight in the loss"]]
+        rows = [["class", "pixels", "weight"]]
         for n in self._rows():
             if self.pixels[n]:
                 share = percent(self.pixels[n] / total, 2)
@@ -49,8 +49,8 @@ class ClassWeights:
         absent = [n for n in self._rows() if not self.pixels[n]]
         if absent:
             weight = f"{self.values[absent[0]]:.2f}"
-            rows.append([f"({len(absent)} in no label counted)", percent(0, 2), weight])
-        return align(rows)
+            rows.append([f"({len(absent)} not in labels)", percent(0, 2), weight])
+        return "class weights in the loss:\n" + align(rows)
 
     def as_csv(self) -> str:
         """For a file: class, pixels, weight."""

@@ -8,9 +8,8 @@ import pytest
 
 # Page faults of a second forward and backward pass over 40 MB. Huge pages would hide them.
 PROGRAM = """
-import ctypes
+import ctypes, resource
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE
-import resource
 import chainer_compat, chainer
 import numpy as np
 import layers.functions as F

@@ -94,4 +94,4 @@ def test_a_run_is_refused_before_any_table_is_printed(short_run, capsys):
             short_run.here(*option, *recipe)
         assert not capsys.readouterr().out
     short_run.here("--overwrite", *recipe)
-    assert "weight in the loss" in capsys.readouterr().out
+    assert "class weights in the loss" in capsys.readouterr().out

@@ -76,7 +76,7 @@ def apply_model(
         panels.draw_legend(path, found, table)
         print(
             f"in {from_here(folder)}:\n"
-            "  NAME_overlay.png  the colours of the classes over a photo (a video: .mp4)\n"
+            "  NAME_overlay.png  the colours of the classes over a photo (a video: .webm)\n"
             "  NAME_color.png    the colours alone\n"
             "  NAME_classes.png  the number of each pixel's class (a video: .mkv, by --numbers)\n"
             "  legend.png        which colour is which class"
@@ -120,7 +120,7 @@ def _apply_to_video(
     Returns:
         tuple: the classes found in it; what is wrong with it, or None.
     """
-    target = f"{item.target}_overlay.mp4"
+    target = f"{item.target}_overlay.webm"
     numbers = f"{item.target}_classes.mkv" if with_numbers else None
     video = draw_overlay_video(segmenter, item.path, target, table, numbers)
     rate = f"{video.frames} frames, {video.rate:.1f} a second"

@@ -20,7 +20,7 @@ VIDEO_ENDINGS = (
 # Endings of the files that are written for an input.
 RESULTS = (
     *("_color.png", "_overlay.png", "_classes.png", "_confidence.png"),
-    *("_overlay.mp4", "_classes.mkv"),
+    *("_overlay.webm", "_classes.mkv"),
 )
 
 

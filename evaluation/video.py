@@ -1,12 +1,13 @@
 """Draws the classes over a video, frame by frame; predict.py calls it."""
 
 import os
+import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +24,10 @@ from files.whole_file import whole_file
 # Hides FFmpeg's own messages about a broken file, which do not name it; ours do.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-# The first that this OpenCV can write: H.264, which its wheels lack; VP9, which browsers play, too;
-# MPEG-4, which they do not.
-_CODECS = "avc1", "vp09", "mp4v"
-_LOSSLESS = ("FFV1",)  # class numbers must not be smoothed
+# All browsers play VP8 in WebM. OpenCV's wheels cannot write H.264, and take 58 ms of a processor
+# for a 480 x 360 frame in VP9, and 300 ms for a noisy one, against 12 ms in VP8.
+_PLAYED = "VP80"
+_LOSSLESS = "FFV1"  # class numbers must not be smoothed
 _WAITING = 2  # frames that a thread may be ahead, or behind
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
 # These store the number of their frames; of others, OpenCV estimates it from the duration.
@@ -65,7 +66,7 @@ def draw_overlay_video(
     Args:
         segmenter: the trained network.
         path: any video that OpenCV reads.
-        target: the .mp4 to write; an odd last line or column is cut off, as the codec demands.
+        target: the .webm to write; an odd last line or column is cut off, as the codec demands.
         table: the colours.
         numbers: a further video to write, if given: an .mkv, one grey level a class, lossless.
 
@@ -91,12 +92,14 @@ def draw_overlay_video(
             with ExitStack() as writers:
                 shape = rate, width, height
                 writer = writers.enter_context(
-                    _writer(temporary, target, _CODECS, *shape)
+                    _writer(temporary, target, _PLAYED, *shape)
                 )
                 number_writer = numbers and writers.enter_context(
                     _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
                 )
-                segmented = ((f, _classes(segmenter, f)) for f in _ahead(frames))
+                # Closed first, after an error, too: no thread may use what is being released.
+                ahead = writers.enter_context(closing(_ahead(frames)))
+                segmented = ((f, _classes(segmenter, f)) for f in ahead)
 
                 def write(pair) -> set[int]:
                     drawn, found_classes = _overlay_frame(*pair, table)
@@ -106,8 +109,9 @@ def draw_overlay_video(
                         number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
                     return found_classes
 
+                behind = writers.enter_context(closing(_behind(write, segmented)))
                 for found_classes in progress_bar(
-                    _behind(write, segmented),
+                    behind,
                     total or None,
                     "frame",
                     os.path.basename(path),
@@ -209,7 +213,7 @@ def _link(path: str, link: str) -> None:
 def _writer(
     path: str,
     target: str,
-    codecs: tuple[str, ...],
+    codec: str,
     rate: float,
     width: int,
     height: int,
@@ -218,11 +222,9 @@ def _writer(
     open(path, "wb").close()  # OpenCV does not say why it cannot write
     rate = rate if 1 <= rate <= 240 else _USUAL_RATE  # 0 or NaN where it is not known
     with _readable(path) as name:
-        for codec in codecs:
-            fourcc = cv2.VideoWriter_fourcc(*codec)
+        fourcc = cv2.VideoWriter_fourcc(*codec)
+        with _silent_stderr():
             writer = cv2.VideoWriter(name, fourcc, rate, (width, height))
-            if writer.isOpened():
-                break
         try:
             if not writer.isOpened():
                 raise UserError(
@@ -234,6 +236,24 @@ def _writer(
             writer.release()
 
 
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what is printed: OpenCV always tells that codecs in WebM have no four-letter names."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # the program was started without one
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        sys.stderr.flush()
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
 def _refuse_lost_frames(path: str, target: str, count: int) -> None:
     """Look whether a video was written wholly: OpenCV does not report failed writes."""
     with _readable(path) as name:
@@ -242,22 +262,25 @@ def _refuse_lost_frames(path: str, target: str, count: int) -> None:
         while video.grab():
             found += 1
         video.release()
-    is_whole = not path.endswith(".mp4") or _ends_with_a_box(path)
-    if found != count or not is_whole:
+    if found != count or not _ends_with_its_segment(path):
         raise UserError(
             f"cannot write {target}: of {count} frames, {found} can be read back; is the disk "
             "full? What was stored before is intact"
         )
 
 
-def _ends_with_a_box(path: str) -> bool:
-    """Whether an MP4 file ends where its last box does; each box begins with its own length."""
-    size, place = os.path.getsize(path), 0
+def _ends_with_its_segment(path: str) -> bool:
+    """Whether a WebM or MKV file is as long as it says; the index of its frames comes last.
+
+    Such a file, which OpenCV has read, consists of two elements, EBML and Segment (RFC 9559). Each
+    has a name of four bytes, the length of its content, and the content. As many zero bits as the
+    length has further bytes come first in it, then a one (RFC 8794).
+    """
     with open(path, "rb") as file:
-        while place < size:
-            file.seek(place)
-            length = int.from_bytes(file.read(4), "big")
-            if length == 1:  # four bytes of type follow, then the length in 8 bytes
-                length = int.from_bytes(file.read(12)[4:], "big")
-            place += max(length, 8)
-    return place == size
+        for _ in range(2):
+            first = file.read(5)[4:]
+            further = 8 - first[0].bit_length()
+            length = int.from_bytes(first + file.read(further), "big")
+            length -= 1 << 7 * (further + 1)  # without the one that comes first
+            file.seek(length, os.SEEK_CUR)
+        return file.tell() == os.path.getsize(path)

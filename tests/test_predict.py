@@ -250,7 +250,7 @@ def test_a_video_keeps_its_frames_and_size(scored_data, tmp_path, capsys):
     assert run(scored_data, path) == 0
     assert "5 frames" in capsys.readouterr().out
     video = cv2.VideoCapture(
-        str(scored_data.predict_folder / "inputs" / "clip_overlay.mp4")
+        str(scored_data.predict_folder / "inputs" / "clip_overlay.webm")
     )
     assert video.get(cv2.CAP_PROP_FPS) == 12
     frames = []
@@ -274,7 +274,7 @@ def test_a_cut_video_is_named_and_what_is_left_of_it_is_done(
     assert f"error: {path}: the video is damaged or cut" in problem
     assert "of its 5 frames could not be read" in problem
     results = os.listdir(scored_data.predict_folder / "inputs")
-    assert sorted(results) == ["clip_overlay.mp4", "legend.png"]
+    assert sorted(results) == ["clip_overlay.webm", "legend.png"]
 
 
 def lack_of_memory_in_opencv():
@@ -334,7 +334,7 @@ def test_class_numbers_of_a_video_are_written_on_request(scored_data, tmp_path):
     writer.write(np.zeros((34, 50, 3), np.uint8))
     writer.release()
     run(scored_data, path, "--output", tmp_path / "out", "--numbers")
-    names = ["clip_classes.mkv", "clip_overlay.mp4", "legend.png"]
+    names = ["clip_classes.mkv", "clip_overlay.webm", "legend.png"]
     assert sorted(os.listdir(tmp_path / "out")) == names
 
 

@@ -32,7 +32,7 @@ _RESULTS = {
 # All that the programs write, except for photos and videos, whose results lie deeper.
 _FILES = {**_RESULTS, "": rf"{_RESULTS['']}|config\.yaml|data_check\.png"}
 _INPUTS = os.path.join("predict", "inputs")
-_INPUT_RESULT = re.compile(r".+_(color|overlay|classes)\.(png|mp4|mkv)")
+_INPUT_RESULT = re.compile(r".+_(color|overlay|classes|confidence)\.(png|webm|mp4|mkv)")
 _LEFTOVER = re.compile(rf"(.+){re.escape(TEMPORARY)}(\d+)(\.\w+)?")
 
 

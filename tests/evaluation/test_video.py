@@ -41,7 +41,7 @@ def write_video(path: Path, frames: int = 20, codec: str = "MJPG") -> bytes:
 
 
 def frames_of(path: Path) -> int:
-    link = path.with_name("for_opencv.mp4")
+    link = path.with_name("for_opencv.webm")
     link.symlink_to(path)
     capture, count = cv2.VideoCapture(str(link)), 0
     while capture.read()[0]:
@@ -57,9 +57,9 @@ def draw(path: Path, target: Path):
 @pytest.mark.parametrize("frames", [1, 2, 25])
 def test_every_frame_is_drawn(tmp_path, frames):
     write_video(tmp_path / "a.avi", frames)
-    result = draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+    result = draw(tmp_path / "a.avi", tmp_path / "a.webm")
     assert (result.frames, result.missing, result.classes) == (frames, 0, {0, 1})
-    assert frames_of(tmp_path / "a.mp4") == frames
+    assert frames_of(tmp_path / "a.webm") == frames
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_every_frame_is_drawn(tmp_path, frames):
 def test_any_file_name_is_read_and_written(tmp_path, name):
     path = tmp_path / os.fsdecode(name)
     write_video(path, 3)
-    target = tmp_path / os.fsdecode(name.replace(b".avi", b"_overlay.mp4"))
+    target = tmp_path / os.fsdecode(name.replace(b".avi", b"_overlay.webm"))
     assert draw(path, target).frames == 3
     assert frames_of(target) == 3
     assert len(list(tmp_path.iterdir())) == 2
@@ -79,10 +79,10 @@ def test_frames_missing_from_a_cut_video_are_counted(tmp_path, share):
     path = tmp_path / "a.avi"
     content = write_video(path)
     path.write_bytes(content[: int(share * len(content))])
-    result = draw(path, tmp_path / "a.mp4")
+    result = draw(path, tmp_path / "a.webm")
     assert 0 < result.frames < 20
     assert result.frames + result.missing == 20
-    assert frames_of(tmp_path / "a.mp4") == result.frames
+    assert frames_of(tmp_path / "a.webm") == result.frames
 
 
 def test_an_estimated_number_of_frames_may_be_a_little_too_large():
@@ -116,7 +116,7 @@ def _draw_with_room_for(size: int, path: Path, target: Path) -> str:
 
 
 def test_a_full_disk_keeps_the_video_before(tmp_path):
-    path, target = tmp_path / "a.avi", tmp_path / "a.mp4"
+    path, target = tmp_path / "a.avi", tmp_path / "a.webm"
     write_video(path)
     draw(path, target)
     size = target.stat().st_size
@@ -126,7 +126,7 @@ def test_a_full_disk_keeps_the_video_before(tmp_path):
         assert sentence.startswith(f"cannot write {target}: "), room
         assert ".tmp" not in sentence
         assert target.read_bytes() == b"the video before"
-        assert sorted(os.listdir(tmp_path)) == ["a.avi", "a.mp4"]
+        assert sorted(os.listdir(tmp_path)) == ["a.avi", "a.webm"]
     sentence, _ = peak_memory(_draw_with_room_for, size, path, target)
     assert sentence == ""
     assert frames_of(target) == 20
@@ -134,11 +134,11 @@ def test_a_full_disk_keeps_the_video_before(tmp_path):
 
 def test_a_size_that_cannot_be_encoded_names_the_target(tmp_path, monkeypatch):
     write_video(tmp_path / "a.avi", 1)
-    monkeypatch.setattr(video, "_CODECS", ("none",))
+    monkeypatch.setattr(video, "_PLAYED", "none")
     with pytest.raises(
-        UserError, match=r"cannot write .*/a\.mp4: OpenCV cannot encode"
+        UserError, match=r"cannot write .*/a\.webm: OpenCV cannot encode"
     ):
-        draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+        draw(tmp_path / "a.avi", tmp_path / "a.webm")
 
 
 def test_where_symbolic_links_are_refused_a_hard_link_serves(tmp_path, monkeypatch):
@@ -151,13 +151,13 @@ def test_where_symbolic_links_are_refused_a_hard_link_serves(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(video.os, "symlink", refuse)
         patch.setattr(video.tempfile, "tempdir", str(tmp_path))
-        assert draw(tmp_path / "50%.avi", tmp_path / "50%_overlay.mp4").frames == 2
-    assert frames_of(tmp_path / "50%_overlay.mp4") == 2
+        assert draw(tmp_path / "50%.avi", tmp_path / "50%_overlay.webm").frames == 2
+    assert frames_of(tmp_path / "50%_overlay.webm") == 2
 
 
 def test_class_numbers_of_each_frame_can_be_read_back(tmp_path):
     write_video(tmp_path / "a.avi", 5)
-    target, numbers = str(tmp_path / "a.mp4"), str(tmp_path / "a.mkv")
+    target, numbers = str(tmp_path / "a.webm"), str(tmp_path / "a.mkv")
     draw_overlay_video(LeftAndRight(), str(tmp_path / "a.avi"), target, TABLE, numbers)
     capture = cv2.VideoCapture(numbers)
     expected = LeftAndRight().classes(np.zeros((64, 96, 3), np.uint8))
@@ -168,10 +168,42 @@ def test_class_numbers_of_each_frame_can_be_read_back(tmp_path):
 
 
 def test_video_is_in_a_format_that_browsers_play(tmp_path):
+    """VP8 in a container whose header says webm; browsers refuse matroska, its other name."""
     write_video(tmp_path / "a.avi", 2)
-    draw(tmp_path / "a.avi", tmp_path / "a.mp4")
-    fourcc = int(cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FOURCC))
-    assert fourcc.to_bytes(4, "little") in (b"avc1", b"h264", b"vp09", b"VP90")
+    draw(tmp_path / "a.avi", tmp_path / "a.webm")
+    fourcc = int(cv2.VideoCapture(str(tmp_path / "a.webm")).get(cv2.CAP_PROP_FOURCC))
+    assert fourcc.to_bytes(4, "little") == b"VP80"
+    assert b"\x42\x82\x84webm" in (tmp_path / "a.webm").read_bytes()[:64]
+
+
+def test_opencv_prints_nothing_while_a_video_is_written(tmp_path, capfd):
+    write_video(tmp_path / "a.avi", 2)
+    draw(tmp_path / "a.avi", tmp_path / "a.webm")
+    os.write(2, b"what comes later is printed")
+    assert "OpenCV" not in (printed := capfd.readouterr().err)
+    assert printed.endswith("what comes later is printed")
+
+
+def test_a_video_is_written_where_nothing_can_be_printed(tmp_path):
+    """As under `2>&-`, or in a program that was started without a terminal."""
+    write_video(tmp_path / "a.avi", 2)
+    stderr = os.dup(2)
+    os.close(2)
+    try:
+        result = draw(tmp_path / "a.avi", tmp_path / "a.webm")
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    assert result.frames == frames_of(tmp_path / "a.webm") == 2
+
+
+@pytest.mark.parametrize("lost", [1, 100])
+def test_a_video_that_lost_its_end_is_not_whole(tmp_path, lost):
+    write_video(tmp_path / "a.avi", 2)
+    draw(tmp_path / "a.avi", tmp_path / "a.webm")
+    assert video._ends_with_its_segment(str(tmp_path / "a.webm"))
+    os.truncate(tmp_path / "a.webm", (tmp_path / "a.webm").stat().st_size - lost)
+    assert not video._ends_with_its_segment(str(tmp_path / "a.webm"))
 
 
 def test_frames_are_read_and_encoded_while_the_network_works(tmp_path, monkeypatch):
@@ -193,7 +225,7 @@ def test_frames_are_read_and_encoded_while_the_network_works(tmp_path, monkeypat
     monkeypatch.setattr(video, "_next", noting("read", video._next))
     write_video(tmp_path / "a.avi", 3)
     draw_overlay_video(
-        Noting(), str(tmp_path / "a.avi"), str(tmp_path / "a.mp4"), TABLE
+        Noting(), str(tmp_path / "a.avi"), str(tmp_path / "a.webm"), TABLE
     )
     assert threads["network"] == threading.get_ident()
     assert len(set(threads.values())) == 3
@@ -206,5 +238,5 @@ def test_an_error_while_a_frame_is_drawn_is_not_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "_overlay_frame", fail)
     write_video(tmp_path / "a.avi", 5)
     with pytest.raises(MemoryError):
-        draw(tmp_path / "a.avi", tmp_path / "a.mp4")
+        draw(tmp_path / "a.avi", tmp_path / "a.webm")
     assert os.listdir(tmp_path) == ["a.avi"]

@@ -152,6 +152,8 @@ class TestLeftovers:
             "progress/epoch_0001.tmp{}.png",
             "predict/scores.tmp{}.json",
             "predict/inputs/photos/a_color.tmp{}.png",
+            "predict/inputs/a_confidence.tmp{}.png",
+            "predict/inputs/clip_overlay.tmp{}.webm",
             "predict/inputs/clip_overlay.tmp{}.mp4",
         ],
     )

@@ -8,6 +8,7 @@ import chainer_compat
 import chainer
 import numpy as np
 import pytest
+import yaml
 from matplotlib.path import Path
 from PIL import Image
 
@@ -277,6 +278,45 @@ def test_files_that_are_no_data_are_passed_over(tmp_path, capsys):
     (tmp_path / "data/dataset.json").write_text('{"name": "cells"}')
     run(tmp_path / "data")
     assert "left out: nothing" in capsys.readouterr().out
+
+
+def test_summary_and_settings_of_photos_of_two_sizes(tmp_path, capsys):
+    """Nuclei: grey, 256 x 256 and 520 x 696, masks of 0 and 255."""
+    for n in range(10):
+        size = (520, 696) if n < 3 else (256, 256)
+        image, mask = np.full(size, n, np.uint8), np.zeros(size, np.uint8)
+        mask[:9] = 255
+        save(tmp_path / f"data/images/{n}.png", image)
+        save(tmp_path / f"data/masks/{n}.png", mask)
+    output = run(tmp_path / "data")
+
+    # 65,536 pixels to 60,000: the square root of the ratio is 0.957. Of 10 images, 7 train.
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:8] == [
+        "pairs: 10, for instance images/0.png and masks/0.png",
+        "left out: nothing",
+        "labels: numbers, 10 read",
+        "classes: 2: background, foreground",
+        "lists: train 7, val 2, test 1 (blocks by name)",
+        "sizes: 256 x 256, 696 x 520 pixels, scaled by 0.96 for the network",
+        "channels: 1; normalizer GCN",
+        "training: 200 epochs in batches of 5",
+    ]
+    settings = yaml.safe_load(output.read_text())
+    assert settings["in_ch"] == 1
+    assert settings["label_values"] == "grey_levels"
+    assert settings["image_scale"] == 0.96
+    assert settings["crop_size"] == [240, 240]  # 245 down to a multiple of 16
+    assert settings["training_params"]["snapshot_epochs"] == 40
+
+
+def test_quick_reads_20_pairs(tmp_path, capsys):
+    for n in range(41):
+        save(tmp_path / f"data/images/{n:02}.png", numbers(0) * 9)
+        save(tmp_path / f"data/masks/{n:02}.png", numbers(0))
+    (tmp_path / "data/masks/01.png").write_bytes(b"broken")  # every second one is read
+    run(tmp_path / "data", "--quick")
+    assert "labels: numbers, 20 read" in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten_unasked(tmp_path):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
@@ -18,16 +18,17 @@ _SIDE = 400  # about as many rows and columns of a picture are looked at
 _LEAST_RATIO = 2  # of the colours of a photo to those of a label
 _MAX_ALIKE = 400  # files of one name; all are compared with all
 Pair = tuple[str, str]
+Place = tuple[str, str]
 
 
-def pairs_by_looks(folder: str, names: list[str]) -> list[Pair]:
+def pairs_by_looks(folder: str, names: list[str], by_numbers: bool) -> list[Pair]:
     """Pair files whose names are equal but for the ending, whatever their folders are called.
-
-    Where no two names are equal, those with the same numbers are paired: img_012, seg_012.
 
     Args:
         folder: the data set.
         names: files in it, with / between folders.
+        by_numbers: where no two names are equal, pair those with the same numbers: img_012 and
+            seg_012. Only for whole data sets: among a few files, numbers agree by chance.
 
     Returns:
         list: (photo, label). Of several photos of one name, each gets the label whose folder's
@@ -35,22 +36,32 @@ def pairs_by_looks(folder: str, names: list[str]) -> list[Pair]:
     """
     places = defaultdict(list)
     for name in sorted(names):
-        places[_place(name)].append(name)
+        places[place_of(name)].append(name)
 
     @cache
-    def colors(place: tuple[str, str]) -> float:
+    def colors(place: Place) -> float:
         files = places[place]
         some = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]
         return float(np.median([_count_colors(os.path.join(folder, n)) for n in some]))
 
-    for key in (_stem, _numbers):
+    @cache
+    def labels_among(some: frozenset[Place]) -> set[Place] | None:
+        return _label_places(some, colors)
+
+    for key in (_stem, _numbers) if by_numbers else (_stem,):
         alike = defaultdict(list)
         for name in names:
             alike[key(name)].append(name)
         pairs = []
         for key_of_all, files in alike.items():
-            if key_of_all and 1 < len(files) <= _MAX_ALIKE:
-                pairs += _nearest(*_photos_and_labels(files, colors))
+            if not key_of_all or not 1 < len(files) <= _MAX_ALIKE:
+                continue
+            at = {name: place_of(name) for name in files}
+            if labels := labels_among(frozenset(at.values())):
+                pairs += _nearest(
+                    [name for name in files if at[name] not in labels],
+                    [name for name in files if at[name] in labels],
+                )
         if pairs:
             return pairs
     return []
@@ -64,7 +75,7 @@ def _numbers(name: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\d+", _stem(name)))
 
 
-def _place(name: str) -> tuple[str, str]:
+def place_of(name: str) -> Place:
     """The folder and the ending: the files of a place are of one kind."""
     return name.rpartition("/")[0], os.path.splitext(name)[1].lower()
 
@@ -81,35 +92,30 @@ def _count_colors(path: str) -> int:
     return len(np.unique(pixels))
 
 
-def _photos_and_labels(
-    files: list[str], colors: Callable[[tuple[str, str]], float]
-) -> tuple[list[str], list[str]]:
-    """Cut files, by the colours of their places, where the step from one to the next is largest."""
-    places = sorted({_place(name) for name in files}, key=colors)
-    counts = [colors(place) for place in places]
-    steps = [b / a for a, b in pairwise(counts)]
+def _label_places(
+    places: frozenset[Place], colors: Callable[[Place], float]
+) -> set[Place] | None:
+    """Cut places by their colours where the step from one to the next is largest."""
+    ordered = sorted(places, key=colors)
+    steps = [b / a for a, b in pairwise(map(colors, ordered))]
     if not steps or max(steps) < _LEAST_RATIO:
-        return [], []
-    labels = set(places[: int(np.argmax(steps)) + 1])
-    return (
-        [name for name in files if _place(name) not in labels],
-        [name for name in files if _place(name) in labels],
-    )
+        return None
+    return set(ordered[: int(np.argmax(steps)) + 1])
 
 
 def _nearest(photos: list[str], labels: list[str]) -> list[Pair]:
     """Each photo with the label in the most similar folder, the most similar first."""
+    if len(photos) == len(labels) == 1:  # as nearly always
+        return [(photos[0], labels[0])]
     candidates = sorted(
-        (-_similarity(_place(photo)[0], _place(label)[0]), photo, label)
+        (-_similarity(place_of(photo)[0], place_of(label)[0]), photo, label)
         for photo in photos
         for label in labels
     )
+    photos_at = Counter((distance, label) for distance, _, label in candidates)
     free, pairs = set(photos + labels), []
-    best_of = defaultdict(list)
     for distance, photo, label in candidates:
-        best_of[label].append(distance)
-    for distance, photo, label in candidates:
-        if photo in free and label in free and best_of[label].count(distance) == 1:
+        if {photo, label} <= free and photos_at[distance, label] == 1:
             pairs.append((photo, label))
             free -= {photo, label}
     return pairs

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dataset.file_finder import LABEL_ENDINGS, PICTURE_ENDINGS
 from dataset.labelme import MAX_BYTES as MAX_LABELME_BYTES
 from files.errors import UserError, has_control_characters
-from preparing.look import pairs_by_looks
+from preparing.look import pairs_by_looks, place_of
 
 # What stands behind the name of a photo in that of its label. Of several labels of a photo, the
 # first of this list is taken: Cityscapes has four.
@@ -65,14 +65,10 @@ def find_pairs(folder: str) -> FoundPairs:
         raise UserError(f"{folder}: no such folder")
     pairs, images_alone, labels_alone = _pairs_by_words(folder)
     if images_alone or labels_alone:
-        pairs += pairs_by_looks(folder, images_alone + labels_alone)
-        paired = set(chain(*pairs))
-        images_alone = [name for name in images_alone if name not in paired]
-        labels_alone = [
-            name
-            for name in labels_alone
-            if name not in paired and _is_surely_label(os.path.join(folder, name))
-        ]
+        looked, images_alone, labels_alone = _pairs_of_the_rest(
+            folder, images_alone, labels_alone, by_numbers=not pairs
+        )
+        pairs += looked
     if not pairs:
         raise UserError(
             f"{folder}: no photo with a label among {counted(len(images_alone), 'photo')} and "
@@ -118,6 +114,25 @@ def _pairs_by_words(folder: str) -> tuple[list[tuple[str, str]], list[str], list
         images_alone,
         [file.name for files in labels.values() for file in files],
     )
+
+
+def _pairs_of_the_rest(
+    folder: str, images: list[str], labels: list[str], by_numbers: bool
+) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+    """Pairs of what the words did not pair; photos and labels that are still left over."""
+    pairs = pairs_by_looks(folder, images + labels, by_numbers)
+    paired = set(chain(*pairs))
+    places = {place_of(label) for _, label in pairs}
+    images_alone, labels_alone = [], []
+    by_words = set(labels)
+    for name in images + labels:
+        if name in paired:
+            continue
+        if name not in by_words and place_of(name) not in places:
+            images_alone.append(name)
+        elif _is_surely_label(os.path.join(folder, name)):
+            labels_alone.append(name)
+    return pairs, images_alone, labels_alone
 
 
 def _is_surely_label(path: str) -> bool:

@@ -258,6 +258,14 @@ def test_photo_without_a_label_is_said(tmp_path, capsys):
     assert "left out: 1 photo without a label (images/alone.png)" in output
 
 
+def test_same_number_makes_no_pair_where_words_made_others(tmp_path, capsys):
+    bowl(tmp_path / "data")
+    photo(tmp_path / "data/images/new_77.png", 0)
+    save(tmp_path / "data/docs/figure_77.png", NUMBERS)
+    run(tmp_path / "data")
+    assert "left out: 2 photos without a label" in capsys.readouterr().out
+
+
 def test_pair_that_no_set_of_voc_names_is_said(tmp_path, capsys):
     voc(tmp_path / "data")
     (tmp_path / "data/ImageSets/Segmentation/train.txt").write_text("0\n1\n")
@@ -350,6 +358,13 @@ def spoil(tmp_path, what):
     elif what == "one class":
         for n in range(COUNT):
             save(data / f"masks/{n}.png", NUMBERS * 0)
+
+
+def test_label_alone_among_labels_of_unknown_names(tmp_path):
+    unknown_trees(tmp_path / "data")
+    save(tmp_path / "data/A/9.png", NUMBERS)
+    with pytest.raises(UserError, match=r"1 label without a photo .*A/9\.png"):
+        run(tmp_path / "data")
 
 
 @pytest.mark.parametrize(

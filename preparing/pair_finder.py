@@ -79,10 +79,10 @@ def find_pairs(folder: str) -> FoundPairs:
     if labels_alone:
         raise UserError(
             f"{folder}: {counted(len(labels_alone), 'label')} without a photo"
-            f"{_examples(sorted(labels_alone)[:3])}; add the photo, or take the label out of the "
+            f"{_examples(labels_alone[:3])}; add the photo, or take the label out of the "
             "folder"
         )
-    return FoundPairs(sorted(pairs), sorted(images_alone))
+    return FoundPairs(sorted(pairs), images_alone)
 
 
 def counted(number: int, what: str) -> str:
@@ -132,7 +132,7 @@ def _pairs_of_the_rest(
             images_alone.append(name)
         elif _is_surely_label(os.path.join(folder, name)):
             labels_alone.append(name)
-    return pairs, images_alone, labels_alone
+    return pairs, sorted(images_alone), sorted(labels_alone)
 
 
 def _is_surely_label(path: str) -> bool:

@@ -381,7 +381,11 @@ def test_label_alone_among_labels_of_unknown_names(tmp_path):
             [],
             "masks/3.png fits two photos, images/3.jpg and images/3.png",
         ),
-        ("no pair", [], "no photo with a label among 6 photos and 0 labels"),
+        (
+            "no pair",
+            [],
+            "no photo with a label among 6 photos and 0 labels .*images/0.png",
+        ),
         ("", ["--folds", "7"], "6 images or groups are fewer than 7 folds"),
         ("", ["--names", "a"], "--names: 1 names for 2 classes"),
     ],

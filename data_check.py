@@ -38,6 +38,8 @@ from training.preflight import refuse_mixed_sizes
 
 # Samples of each list in data_check.png.
 _SHOWN = {"train": 4, "val": 1, "test": 1}
+# Pixels of a sample's side, more or less, that are drawn from: a panel has fewer.
+_DRAWN_FROM = 1920
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -181,12 +183,17 @@ def draw_samples(
 
 def _sample_row(summary: ListSummary, index: int, table: LabelTable) -> panels.Row:
     dataset = summary.dataset
+    photo = as_channels(dataset.scaled_pair(index)[0], 3)
     image, label = dataset[index]
+    # Large samples are thinned out, and copied, so that the whole ones are not kept.
+    thin = slice(None, None, max(1, max(photo.shape) // _DRAWN_FROM))
+    photo = photo[thin, thin].copy()
+    image, label = image[:, thin, thin].copy(), label[thin, thin].copy()
     # Normalised values have no bounds: show what lies between the extreme hundredths.
     low, high = np.percentile(image, [1, 99])
     shown = np.clip((image - low) * (255 / max(high - low, 1e-6)), 0, 255)
     pictures = [
-        as_channels(dataset.scaled_pair(index)[0], 3),
+        photo,
         as_channels(np.ascontiguousarray(shown.transpose(1, 2, 0), np.uint8), 3),
         table.colors_of_classes(label),
     ]

@@ -1,10 +1,15 @@
 """What data_check.py says about data that are right, and about data that are not."""
 
+import chainer_compat
+
+import chainer
 import numpy as np
 from conftest import COLORS, write_picture
 
 import data_check
+from config import load_config
 from files.opencv import cv2
+from mini_batch_loader import DatasetPreProcessor
 
 TABLE = np.array(list(COLORS.values()), np.uint8)
 
@@ -162,3 +167,19 @@ def test_16_bit_photos_that_fill_12_bits_are_named_once(small_data, capsys):
     output = capsys.readouterr().out
     assert output.count("fill only 12, up to 4,095") == 1
     assert "train_1.png, train_3.png" in output
+
+
+def test_large_samples_are_drawn_from_a_part_of_their_pixels(small_data):
+    """Six whole samples of 5,792 x 5,792 pixels would take gigabytes at once."""
+    image = np.zeros((64, 4000, 3), np.uint8)
+    image[:, ::2] = 200  # every second column of both samples is drawn
+    cv2.imwrite(str(small_data.images / "train_0.png"), image)
+    cv2.imwrite(str(small_data.images / "train_0_L.png"), image[..., 0] // 200)
+    load_config(small_data.config_path, ["image_scale=1.0"])
+    args = chainer.global_config.user_train_args
+    summary = data_check.survey_all("train", DatasetPreProcessor(args))
+    path = str(small_data.folder / "samples.png")
+    large = data_check.draw_samples([summary], path, args.label_table)[0]
+    assert large.title == "train: train_0.png"
+    assert all(picture.shape == (32, 2000, 3) for picture in large.pictures)
+    assert (large.pictures[0] == 200).all()

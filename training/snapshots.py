@@ -87,10 +87,13 @@ class Snapshots(extension.Extension):
 
         Raises:
             Interrupted: the state before the iteration is stored; going on repeats it.
+            UserError: the output folder was removed or replaced.
         """
         if not self._stop.received or self._processes.size > 1:
             return  # of several processes, the others are at other batches, or done
         if self._before_last is not None:
+            # A validation takes long: another run may have the folder by now.
+            trainer.get_extension("refuse_lost_folder")(trainer)
             self._write(trainer.out, self._before_last)
         raise Interrupted
 

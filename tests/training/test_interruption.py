@@ -11,6 +11,7 @@ import time
 import pytest
 from tiny_run import ROOT, TIME_LIMIT, TinyRun, undisturbed_results, wait
 
+from files.errors import UserError
 from training import epoch_figures, loop
 
 
@@ -68,6 +69,24 @@ def test_signal_in_a_validation_breaks_it_off(small_data, monkeypatch, batch_siz
     assert run.snapshots()[-1].name == f"snapshot_iteration_{stored:08d}.npz"
     assert run.here("--resume") == 0
     assert run.results() == expected
+
+
+def test_validation_that_is_broken_off_does_not_make_a_removed_folder_again(
+    run, monkeypatch
+):
+    evaluate = epoch_figures.Validation.evaluate
+
+    def remove_folder_and_evaluate(self):
+        shutil.rmtree(run.out)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self)
+
+    monkeypatch.setattr(
+        epoch_figures.Validation, "evaluate", remove_folder_and_evaluate
+    )
+    with pytest.raises(UserError, match="was removed or replaced"):
+        run.here()
+    assert not run.out.exists()
 
 
 def test_signal_before_anything_was_stored_leaves_nothing_to_resume(

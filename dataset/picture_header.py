@@ -130,12 +130,33 @@ def _checked_jpeg(content: bytes) -> tuple[bytes, int, int]:
     if scans > _MAX_SCANS:
         raise _Unusable(f"it has {scans:,} scans; save it anew")
     kind, height, width = frame
+    if kind == _PROGRESSIVE and not _is_refined(content[place:end]):
+        raise _Unusable("it is cut short: its last scans are missing")
     if kind == _PROGRESSIVE or scans > 1:
         return content[: end + 2], width, height
     # Of a file that was cut and given an end marker, libjpeg fills the rest with grey. Without the
     # marker it asks for more bytes, and OpenCV reports the file as cut. A whole file needs none of
     # them, but libjpeg reads up to eight bytes ahead.
     return content[:end] + bytes(8), width, height
+
+
+def _is_refined(scans: bytes) -> bool:
+    """Whether the scans of a progressive JPEG bring all 64 coefficients down to the last bit.
+
+    Each scan sends a band of coefficients of some components, down to a bit (ITU-T T.81, B.2.3).
+    """
+    bits: dict[tuple[int, int], int] = {}
+    for header in scans.split(b"\xff\xda")[1:]:
+        number = header[2] if len(header) > 2 else 0
+        if len(header) < 6 + 2 * number:
+            return False
+        components = header[3 : 3 + 2 * number : 2]
+        first, last, precision = header[3 + 2 * number : 6 + 2 * number]
+        for component in components:
+            for coefficient in range(first, min(last, 63) + 1):
+                bits[component, coefficient] = precision & 15
+    complete = len(bits) == 64 * len({component for component, _ in bits})
+    return bool(bits) and complete and not any(bits.values())
 
 
 def _size_of_webp(content: bytes) -> tuple[int, int]:

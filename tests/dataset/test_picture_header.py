@@ -141,3 +141,27 @@ def test_photo_that_the_camera_marked_as_turned_stands_upright(tmp_path, kind):
     exif[0x0112] = 6  # to be turned to the right
     content = saved(kind, Image.fromarray(PHOTO), exif=exif)
     assert picture_of(tmp_path, content).shape == (160, 120, 3)
+
+
+@pytest.mark.parametrize("scans", range(1, 10))
+def test_progressive_jpeg_without_its_last_scans_is_refused(tmp_path, scans):
+    """libjpeg shows it blurred, and says nothing."""
+    whole = saved("JPEG", Image.fromarray(PHOTO), progressive=True)
+    parts = whole.split(b"\xff\xda")
+    assert len(parts) == 11
+    cut = b"\xff\xda".join(parts[: scans + 1]) + b"\xff\xd9"
+    with pytest.raises(UserError, match="cut short: its last scans are missing"):
+        picture_of(tmp_path, cut)
+    assert picture_of(tmp_path, whole).shape == (120, 160, 3)
+
+
+def test_progressive_jpeg_of_which_only_the_constant_coefficients_are_left_is_refused():
+    """Other encoders than libjpeg's send these with all bits at once."""
+    whole = saved("JPEG", Image.fromarray(PHOTO), progressive=True)
+    head, constant = whole.split(b"\xff\xda")[:2]
+    # Length, number of components, two bytes for each, band, and bits: 0x01 leaves out the last.
+    assert constant[2] == 3
+    assert constant[9:12] == b"\0\0\x01"
+    constant = constant[:11] + b"\0" + constant[12:]
+    with pytest.raises(UserError, match="cut short"):
+        checked_picture("a.jpg", head + b"\xff\xda" + constant + b"\xff\xd9")

@@ -1,14 +1,17 @@
 """The error that is a sentence for the person at the keyboard, and the exit code it makes."""
 
 import contextlib
-import errno
-import os
 import re
 import signal
 import sys
 from collections.abc import Callable
 
-from files.terminal import discard_unwritten_output, prepare_streams
+from files.terminal import (
+    discard_unwritten_output,
+    is_reader_gone,
+    prepare_streams,
+    print_error,
+)
 
 EXIT_CODE = 2
 # Entered while an error is printed; training.distributed puts a context here that ends all ranks.
@@ -69,13 +72,14 @@ def run_program(main: Callable[[], int | None]) -> None:
         code = main()
         sys.stdout.flush()
     except (UserError, OSError, MemoryError, RuntimeError) as error:
+        gone = is_reader_gone(error)
         sentence = _sentence(error)
         if sentence is None:
             raise
-        code = 141 if _is_reader_gone(error) else EXIT_CODE
         with reporting():
-            if code == EXIT_CODE:
-                print(f"error: {printable_lines(sentence)}", file=sys.stderr)
+            if not gone:
+                print_error(f"error: {printable_lines(sentence)}")
+        code = 141 if gone else EXIT_CODE
     except SystemExit as error:  # argparse has told what is wrong, or printed its help
         if error.code:
             with reporting():
@@ -86,14 +90,6 @@ def run_program(main: Callable[[], int | None]) -> None:
             code = 130
     discard_unwritten_output()
     sys.exit(code)
-
-
-def _is_reader_gone(error: Exception) -> bool:
-    """Whether a pipe was closed that the program prints into; Windows says "invalid argument"."""
-    if isinstance(error, BrokenPipeError):
-        return True
-    number = getattr(error, "errno", None)
-    return os.name == "nt" and number == errno.EINVAL and error.filename is None
 
 
 def _sentence(error: Exception) -> str | None:

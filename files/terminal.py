@@ -1,7 +1,9 @@
 """Makes printing safe: streams that are closed, full, or know few characters; run_program() calls it."""
 
+import errno
 import os
 import sys
+from contextlib import suppress
 
 
 def prepare_streams() -> None:
@@ -21,9 +23,25 @@ def prepare_streams() -> None:
     sys.stdout.reconfigure(errors="replace")
 
 
+def print_error(sentence: str) -> None:
+    """Print to standard error; where that cannot be written, the exit code must do."""
+    with suppress(OSError):
+        print(sentence, file=sys.stderr)
+
+
+def is_reader_gone(error: Exception) -> bool:
+    """Whether a write failed because the program behind a pipe has ended."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    # Windows' error for it; it names no file.
+    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL
+    return os.name == "nt" and is_invalid and error.filename is None
+
+
 def discard_unwritten_output() -> None:
     """Let go of what cannot be written (disk full, reader gone): Python would try again at exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

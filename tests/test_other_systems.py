@@ -14,7 +14,7 @@ import config
 from dataset import list_reader
 from dataset.file_finder import refuse_missing
 from evaluation.input_files import distinct
-from files import errors, paths, whole_file
+from files import paths, whole_file
 from files.errors import UserError
 from training import folder_lock, interruption, output_folder
 
@@ -110,15 +110,6 @@ def test_files_are_flushed_to_the_disk_itself_on_macos(
     once = [51, "fsync"] if is_refused else [51]
     assert calls == once * 2  # the file, and its folder
     assert (tmp_path / "a.txt").read_text() == "whole"
-
-
-def test_closed_pipe_is_known_by_windows_error(monkeypatch):
-    closed = OSError(22, "Invalid argument")
-    assert errors._is_reader_gone(BrokenPipeError(32, "Broken pipe"))
-    assert not errors._is_reader_gone(closed)
-    monkeypatch.setattr(errors, "os", types.SimpleNamespace(name="nt"))
-    assert errors._is_reader_gone(closed)
-    assert not errors._is_reader_gone(OSError(22, "Invalid argument", "a.png"))
 
 
 def test_tests_can_be_collected_without_what_windows_lacks():

@@ -1,11 +1,15 @@
 """Printing never ends a program, wherever its output goes."""
 
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
+
+from files import terminal
+from files.errors import run_program
 
 PROGRAM = """
 import sys
@@ -57,3 +61,27 @@ def test_output_that_cannot_be_written_is_a_sentence(tmp_path):
     done = run(tmp_path / "file", ">/dev/full", PYTHONUNBUFFERED="")
     assert done.returncode == 2
     assert done.stderr == b"an error\nerror: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("redirection", ["2>/dev/full", ">/dev/full 2>/dev/full"])
+def test_errors_that_cannot_be_written_leave_the_exit_code(tmp_path, redirection):
+    """Python's own would be 1, with a traceback, or 120."""
+    assert run(tmp_path / "file", redirection).returncode == 2
+
+
+def test_closed_pipe_of_windows_is_a_reader_that_has_gone(monkeypatch, capsys):
+    def closed_pipe():
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(terminal.os, "name", "nt")
+    with pytest.raises(SystemExit) as end:
+        run_program(closed_pipe)
+    assert end.value.code == 141
+    assert capsys.readouterr().err == ""
+
+
+def test_invalid_name_of_a_file_is_still_an_error_on_windows(monkeypatch):
+    monkeypatch.setattr(terminal.os, "name", "nt")
+    error = OSError(errno.EINVAL, "Invalid argument", "a?b.png")
+    assert not terminal.is_reader_gone(error)

@@ -12,13 +12,14 @@ from evaluation.photo_segmenter import PhotoSegmenter, Result
 from evaluation.segmenter import Segmenter
 from evaluation.video import draw_overlay_video
 from files.errors import UserError, printable, printable_lines
-from files.opencv import cv2
+from files.opencv import cv2, is_out_of_memory
 from files.paths import from_here
 from files.progress_bar import print_above, progress_bar
 from files.text_table import align, percent
 
 # Photos that the model is least sure of.
 _LISTED = 10
+_CONFIDENCE = "  NAME_confidence.png  the probability of each pixel's class\n"
 
 
 def apply_model(
@@ -64,7 +65,7 @@ def apply_model(
         except UserError as error:
             problem = str(error)
         except (MemoryError, cv2.error) as error:
-            if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            if not is_out_of_memory(error):
                 raise
             problem = f"{item.path}: there is not enough memory for it"
         if problem:
@@ -79,6 +80,7 @@ def apply_model(
             "  NAME_overlay.png  the colours of the classes over a photo (a video: .webm)\n"
             "  NAME_color.png    the colours alone\n"
             "  NAME_classes.png  the number of each pixel's class (a video: .mkv, by --numbers)\n"
+            f"{_CONFIDENCE if confidences else ''}"
             "  legend.png        which colour is which class"
         )
     if confidences:

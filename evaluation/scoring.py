@@ -10,6 +10,8 @@ from evaluation import panels
 from evaluation.calibration import BINS, count_reliability
 from evaluation.segmenter import Segmenter
 from evaluator import confusion_matrix, summarize
+from files.errors import UserError
+from files.opencv import cv2, is_out_of_memory
 from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
 
@@ -70,13 +72,22 @@ def score_images(
         ScoredImage: the images in order, all of them in the first process, none in the others.
 
     Raises:
-        UserError: a file is missing, broken, or disagrees with the configuration.
+        UserError: a file is missing, broken, too large for the memory, or disagrees with the
+            configuration.
     """
     for first in range(0, len(dataset), processes.size):
         index = first + processes.rank
         image = None
         if index < len(dataset):
-            image = score_image(segmenter, dataset, index)
+            try:
+                image = score_image(segmenter, dataset, index)
+            except (MemoryError, cv2.error) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise UserError(
+                    f"{dataset.path(index)}: there is not enough memory for it; set a smaller "
+                    "image_scale, or leave it out of the list"
+                ) from None
         yield from filter(None, processes.gather(image))
 
 

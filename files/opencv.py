@@ -20,3 +20,8 @@ import cv2  # noqa: TID251
 # OpenCV's own threads would compete with the loader's, which take one image each, and hang in
 # the forked processes of Chainer's MultiprocessIterator.
 cv2.setNumThreads(0)
+
+
+def is_out_of_memory(error: MemoryError | cv2.error) -> bool:
+    """Whether an error of NumPy, Python or OpenCV says that there is not enough memory."""
+    return isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem

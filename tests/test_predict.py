@@ -304,6 +304,19 @@ def test_a_photo_too_large_for_the_memory_is_named_and_the_rest_is_done(
     assert len(list(results.glob("test_1*"))) == 3
 
 
+@pytest.mark.parametrize("lack", [MemoryError, lack_of_memory_in_opencv])
+def test_a_listed_image_too_large_for_the_memory_is_named(
+    scored_data, monkeypatch, lack
+):
+    def too_large(self, photo):
+        raise lack()
+
+    monkeypatch.setattr(predict.Segmenter, "classes", too_large)
+    name = r"test_0\.png: there is not enough memory for it; set a smaller image_scale"
+    with pytest.raises(UserError, match=name):
+        run(scored_data)
+
+
 def test_no_temporary_file_is_left(scored_data):
     run(scored_data, scored_data.images / "test_0.png")
     names = [name for _, _, files in os.walk(scored_data.folder) for name in files]

@@ -19,6 +19,8 @@ OFF = {
     "change_contrast": False,
     "color_gain": [1, 1],
     "color_offset": 0,
+    "gamma": [1, 1],
+    "saturation": [1, 1],
 }
 TO_FLOAT = np.float32  # a normaliser that leaves the values as they are
 

@@ -158,6 +158,10 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """Path of an image file, which need not exist."""
         return self._list.image_path(self.args.image_dir_path, index)
 
+    def unsure_files(self) -> Iterable[int]:
+        """The images of which path() and label_path() need to be asked whether the files exist."""
+        return self._list.unsure(self.args.image_dir_path)
+
     def label_path(self, index: int) -> str:
         """Path of an image's label; a UserError where there is none."""
         return self._list.label_path(self.args.image_dir_path, index)

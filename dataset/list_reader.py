@@ -1,10 +1,12 @@
 """Reads a list of images, or of images and their labels; mini_batch_loader.py calls it."""
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dataset.file_finder import (
     PICTURE_ENDINGS,
+    FolderListing,
     find_image,
     find_label,
     label_beside,
@@ -14,6 +16,7 @@ from files.text_file import read_text
 
 _MAX_LIST_BYTES = 1 << 27
 _MAX_LIST_NAMES = 4_000_000  # a million take about 150 MB
+_SHORT = 1000  # the folder of a shorter list may hold far more files than it names
 
 
 class ImageList(NamedTuple):
@@ -35,6 +38,21 @@ class ImageList(NamedTuple):
             return self.images
         pairs = zip(self.images, self.labels, strict=True)
         return [name if label is None else f"{name}\t{label}" for name, label in pairs]
+
+    def unsure(self, folder: str) -> Iterator[int]:
+        """The images whose file, or label, is not there under its plainest name.
+
+        Of a short list, all.
+        """
+        if len(self.images) <= _SHORT:
+            yield from range(len(self.images))
+            return
+        files = FolderListing(folder)
+        for index, name in enumerate(self.images):
+            label = self.labels[index] if self.labels else None
+            beside = name.rpartition(".")[0] + "_L.png"
+            if not (files.has(name) and files.has(label or beside)):
+                yield index
 
     def image_path(self, folder: str, index: int) -> str:
         """Path of an image file, which need not exist."""

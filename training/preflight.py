@@ -100,7 +100,7 @@ def _refuse_too_large_batch(summary: ListSummary) -> None:
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
     """Raise a UserError where images or labels of a list do not exist."""
     problems = {}
-    for index in range(len(dataset)):
+    for index in dataset.unsure_files():
         try:
             refuse_missing(dataset.path(index))
             dataset.label_path(index)

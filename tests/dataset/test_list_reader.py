@@ -1,6 +1,7 @@
 import pytest
 
-from dataset.list_reader import read_list
+from dataset import list_reader
+from dataset.list_reader import ImageList, read_list
 from files.errors import UserError
 
 
@@ -83,3 +84,29 @@ def test_comments_are_skipped(tmp_path):
 def test_line_that_is_no_pair_is_named(tmp_path, line, message):
     with pytest.raises(UserError, match=message):
         columns(tmp_path, f"x.png\n{line}\n")
+
+
+def test_long_lists_are_looked_up_folder_by_folder(tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "folder.png").mkdir()
+    for name in (
+        "a.png",
+        "a_L.png",
+        "b/c.jpg",
+        "b/c_L.png",
+        "d.png",
+        "d.json",
+        "e.png",
+    ):
+        (tmp_path / name).touch()
+    images = ["a.png", "b/c.jpg", "d.png", "a", "e.png", "folder.png", "no/f.png"]
+    labels = [None, None, None, None, "d.json", "a_L.png", None]
+    names = ImageList(images, labels)
+    assert list(names.unsure(str(tmp_path))) == list(range(7))
+    monkeypatch.setattr(list_reader, "_SHORT", 0)
+    assert [images[i] for i in names.unsure(str(tmp_path))] == [
+        "d.png",  # its label is LabelMe's
+        "a",  # without an ending
+        "folder.png",
+        "no/f.png",
+    ]

@@ -206,12 +206,22 @@ def score(place: str, sets: list[str], arguments) -> dict:
 
 def _run(words: list[str], jobs: int) -> None:
     per_run = max(1, threads.worker_count() // jobs)
-    command = [sys.executable, str(HERE / words[0]), *words[1:]]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(per_run), "PYTHONUTF8": "1"}
+    run_script([str(HERE / words[0]), *words[1:]], OMP_NUM_THREADS=str(per_run))
+
+
+def run_script(
+    words: list[str], folder: Path | None = None, **environment: str
+) -> None:
+    """Run one of the programs in a folder; experiments.py calls it, too.
+
+    Raises:
+        UserError: it failed; holds what it printed.
+    """
     done = subprocess.run(
-        command,
+        [sys.executable, *words],
+        cwd=folder,
         check=False,
-        env=environment,
+        env={**os.environ, **environment, "PYTHONUTF8": "1"},
         capture_output=True,
         encoding="utf-8",
         errors="replace",

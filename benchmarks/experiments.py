@@ -7,12 +7,8 @@ not made again. The pictures, one for each figure of the page, are drawn with `-
 import argparse
 import io
 import json
-import os
 import re
-import shlex
 import statistics
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks import experiment_data
+from benchmarks.ablation import run_script
 from evaluation.figures import percentages
 from evaluation.run_log import read_log, series
 from files.errors import UserError, run_program
@@ -177,18 +174,7 @@ def train(variant: Variant, seed: int, folder: Path, epochs: int) -> None:
     if finished_log(folder, epochs):
         return
     words = [*variant.command(str(folder), epochs), "--set", f"seed={seed}", "--resume"]
-    environment = {**os.environ, "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=HERE,
-        env=environment,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode:
-        raise UserError(f"{shlex.join(words)}\n{done.stdout}{done.stderr}")
+    run_script(words, HERE)
 
 
 def finished_log(folder: Path, epochs: int) -> list[dict] | None:

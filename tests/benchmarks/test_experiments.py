@@ -60,7 +60,7 @@ def trainings(monkeypatch):
         (folder / "log").write_text(json.dumps(log))
         return subprocess.CompletedProcess(words, 0, "", "")
 
-    monkeypatch.setattr(experiments.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return commands
 
 
@@ -80,7 +80,7 @@ def test_run_is_made_once_and_again_if_it_had_not_finished(tmp_path, trainings):
 
 def test_run_that_fails_gives_its_reason(tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 2, "", "error: no memory")
-    monkeypatch.setattr(experiments.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(UserError, match="train.py .*\n?error: no memory"):
         experiments.train(experiments.BASELINE, 0, tmp_path, 2)
 

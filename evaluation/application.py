@@ -75,14 +75,7 @@ def apply_model(
     is_input = os.path.realpath(path) in {os.path.realpath(i.path) for i in inputs}
     if found and not is_input:
         panels.draw_legend(path, found, table)
-        print(
-            f"in {from_here(folder)}:\n"
-            "  NAME_overlay.png  the colours of the classes over a photo (a video: .webm)\n"
-            "  NAME_color.png    the colours alone\n"
-            "  NAME_classes.png  the number of each pixel's class (a video: .mkv, by --numbers)\n"
-            f"{_CONFIDENCE if confidences else ''}"
-            "  legend.png        which colour is which class"
-        )
+        print(_explanation(folder, bool(confidences)))
     if confidences:
         print(_least_sure(confidences))
     if problems:
@@ -90,6 +83,18 @@ def apply_model(
             f"{len(problems)} could not be used, or not wholly; the reasons are above"
         )
     return 2 if problems else 0
+
+
+def _explanation(folder: str, with_confidence: bool) -> str:
+    """What the files of the results are."""
+    return (
+        f"in {from_here(folder)}:\n"
+        "  NAME_overlay.png  the colours of the classes over a photo (a video: .webm)\n"
+        "  NAME_color.png    the colours alone\n"
+        "  NAME_classes.png  the number of each pixel's class (a video: .mkv, by --numbers)\n"
+        f"{_CONFIDENCE if with_confidence else ''}"
+        "  legend.png        which colour is which class"
+    )
 
 
 def _apply_to_photo(

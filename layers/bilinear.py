@@ -7,7 +7,8 @@ def bilinear_kernel(ksize: int, stride: int) -> np.ndarray:
     """The kernel that interpolates linearly between neighbours: float32 (ksize, ksize).
 
     A tent that falls from its middle to 0 in ``stride`` pixels; where the kernel is wider, the
-    rest is 0.
+    rest is 0. Chainer's UpsamplingDeconvFilter is the same for kernels of twice the stride; for
+    16 and 4, its tent is twice as wide, and multiplies the scores by 4.
     """
     distance = np.abs(np.arange(ksize) - (ksize - 1) / 2)
     tent = np.maximum(0, 1 - distance / stride).astype(np.float32)

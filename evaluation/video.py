@@ -97,25 +97,18 @@ def draw_overlay_video(
                 number_writer = numbers and writers.enter_context(
                     _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
                 )
-                # Closed first, after an error, too: no thread may use what is being released.
-                ahead = writers.enter_context(closing(_ahead(frames)))
-                segmented = ((f, _classes(segmenter, f)) for f in ahead)
 
-                def write(pair) -> set[int]:
-                    drawn, found_classes = _overlay_frame(*pair, table)
+                def write(frame: np.ndarray, found: np.ndarray) -> set[int]:
+                    drawn, found_classes = _overlay_frame(frame, found, table)
                     writer.write(drawn[:height, :width])
                     if number_writer:
-                        grey = np.ascontiguousarray(pair[1][:height, :width], np.uint8)
+                        grey = np.ascontiguousarray(found[:height, :width], np.uint8)
                         number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
                     return found_classes
 
-                behind = writers.enter_context(closing(_behind(write, segmented)))
-                for found_classes in progress_bar(
-                    behind,
-                    total or None,
-                    "frame",
-                    os.path.basename(path),
-                ):
+                done = writers.enter_context(closing(_write(segmenter, frames, write)))
+                name = os.path.basename(path)
+                for found_classes in progress_bar(done, total or None, "frame", name):
                     classes |= found_classes
                     count += 1
         finally:
@@ -143,6 +136,15 @@ def _missing(path: str, total: int, count: int) -> int:
     is_counted = path.lower().endswith(_COUNTED)
     tolerance = 0 if is_counted else 1 + total // 50
     return total - count if total - count > tolerance else 0
+
+
+def _write(segmenter: Segmenter, frames: Iterator, write: Callable) -> Iterator:
+    """What write(frame, classes) gives for each frame; three threads share the work."""
+    # Closed from the last to the first, after an error, too: no thread may use what is released.
+    with closing(_ahead(frames)) as ahead:
+        segmented = ((frame, _classes(segmenter, frame)) for frame in ahead)
+        with closing(_behind(lambda pair: write(*pair), segmented)) as behind:
+            yield from behind
 
 
 def _behind(work: Callable, items: Iterable) -> Iterator:

@@ -139,6 +139,24 @@ class GraphBuilder:
         self._nodes.append(helper.make_node("Loop", inputs, outputs, body=body))
         return tuple(results)
 
+    def choose(self, condition: Value, yes: Callable, no: Callable) -> Value:
+        """``yes() if condition else no()``, of which only one is computed: an If node.
+
+        Args:
+            condition: bool scalar.
+            yes, no: called once each; both give one Value of the same type.
+        """
+        branches = {}
+        for name, branch in (("then_branch", yes), ("else_branch", no)):
+            outer, self._nodes = self._nodes, []
+            result = self.add("Identity", branch())
+            branches[name] = helper.make_graph(self._nodes, name, [], [_info(result)])
+            self._nodes = outer
+        chosen = Value(self, self._name("If"), result.dtype)
+        node = helper.make_node("If", [condition.name], [chosen.name], **branches)
+        self._nodes.append(node)
+        return chosen
+
     def model(
         self, inputs: list[tuple[Value, list]], outputs: list[tuple[Value, list]]
     ) -> onnx.ModelProto:

@@ -26,7 +26,7 @@ class PhotoSettings:
         in_ch (int): channels of the photo, 3 (RGB) or 1 (grey).
         image_scale (float): how much smaller the network sees it, in (0, 1].
         normalizer (str): GCN, LCN or none.
-        multiple (int): what height and width are filled up to multiples of.
+        multiple (int): what height and width are brought to multiples of.
     """
 
     in_ch: int
@@ -52,20 +52,25 @@ def photo_graph(model: FCN, settings: PhotoSettings) -> onnx.ModelProto:
     g = GraphBuilder()
     photo = Value(g, "photo", np.uint8)
     size = onnx_photo.sides(g, photo, 1, 2)
-    small = [onnx_photo.scaled_side(g, side, settings.image_scale) for side in size]
-    x = photo.astype(np.float32)
-    if settings.image_scale != 1:
-        x = onnx_photo.shrink(g, photo, *small)
+    scale, multiple = settings.image_scale, settings.multiple
+    small = [onnx_photo.scaled_side(g, side, scale, multiple) for side in size]
+    is_scaled = size[0] + size[1] > small[0] + small[1]
+    x = g.choose(
+        is_scaled,
+        lambda: onnx_photo.shrink(g, photo, *small),
+        lambda: photo.astype(np.float32),
+    )
     x = g.add("Transpose", x, perm=[0, 3, 1, 2])
     x = onnx_photo.normalize(g, x, settings.normalizer)
-    x = onnx_photo.fill_up(g, x, settings.multiple)
+    x = onnx_photo.fill_up(g, x, multiple)
     scores = add_network(g, model, x)
     start, end = np.zeros(2, np.int64), g.add("Concat", *_as_vectors(g, small), axis=0)
     scores = g.add("Slice", scores, start, end, np.array([2, 3]), name="scores")
-    if settings.image_scale == 1:
-        classes = g.add("ArgMax", scores, axis=1, keepdims=0, dtype=np.int64)
-    else:
-        classes = onnx_photo.upsampled_argmax(g, scores, *size)
+    classes = g.choose(
+        is_scaled,
+        lambda: onnx_photo.upsampled_argmax(g, scores, *size),
+        lambda: g.add("ArgMax", scores, axis=1, keepdims=0, dtype=np.int64),
+    )
     kind = np.uint8 if model.n_class <= 256 else np.uint16
     classes = g.add("Identity", classes.astype(kind), name="classes")
     return g.model(

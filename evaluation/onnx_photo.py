@@ -23,10 +23,11 @@ def sides(g: GraphBuilder, x: Value, *axes: int) -> list[Value]:
     return [g.add("Gather", shape, np.int64(axis)) for axis in axes]
 
 
-def scaled_side(g: GraphBuilder, side: Value, scale: float) -> Value:
-    """``max(1, int(side * scale))``."""
+def scaled_side(g: GraphBuilder, side: Value, scale: float, multiple: int) -> Value:
+    """``max(1, int(side * scale))``, down to a multiple if it is that large."""
     scaled = (side.astype(np.float64) * scale).astype(np.int64)
-    return g.add("Max", scaled, np.int64(1))
+    scaled = g.add("Max", scaled, np.int64(1))
+    return scaled - g.where(scaled > multiple, scaled % multiple, np.int64(0))
 
 
 def shrink(g: GraphBuilder, photo: Value, height: Value, width: Value) -> Value:
@@ -133,7 +134,7 @@ def _mean(g: GraphBuilder, x: Value) -> Value:
 
 
 def fill_up(g: GraphBuilder, x: Value, multiple: int) -> Value:
-    """Fill both sides of (N, C, H, W) up to multiples with the mirror image."""
+    """Fill sides of (N, C, H, W) up to multiples with the mirror image: those below one."""
     for axis in (2, 3):
         (side,) = sides(g, x, axis)
         full = side + (0 - side) % multiple

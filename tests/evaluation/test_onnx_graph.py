@@ -60,12 +60,37 @@ def photo_of_size(height: int, width: int, channels: int = 3) -> np.ndarray:
     return cv2.GaussianBlur(noise, (5, 5), 1).reshape(noise.shape)
 
 
+@pytest.mark.parametrize(
+    ("side", "scale", "expected"),
+    [
+        (100, 0.5, 48),
+        (97, 1, 96),
+        (64, 1, 64),
+        (32, 0.5, 16),
+        (31, 0.5, 15),
+        (1, 0.5, 1),
+    ],
+)
+def test_a_side_is_scaled_down_to_a_multiple_where_it_is_that_large(
+    side, scale, expected
+):
+    def scaled(g, x):
+        (height,) = onnx_photo.sides(g, x, 0)
+        return g.add(
+            "Unsqueeze", onnx_photo.scaled_side(g, height, scale, 16), np.array([0])
+        )
+
+    run = session_of(scaled, np.float32, "n").run
+    (found,) = run(None, {"x": np.zeros(side, np.float32)})
+    assert found == [expected]
+
+
 @pytest.mark.parametrize("scale", [0.5, 0.25, 1 / 6, 1 / 3, 0.3, 0.37, 0.9, 0.06, 1])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_scaling_is_opencvs_area_mean_to_the_last_bit(scale, channels):
     def shrink(g, photo):
         sides = onnx_photo.sides(g, photo, 1, 2)
-        small = [onnx_photo.scaled_side(g, side, scale) for side in sides]
+        small = [onnx_photo.scaled_side(g, side, scale, 1) for side in sides]
         return onnx_photo.shrink(g, photo, *small)
 
     run = session_of(shrink, np.uint8, "n", "h", "w", channels).run

@@ -7,6 +7,7 @@ import pytest
 from evaluation import segmenter as segmenter_module
 from evaluation.segmenter import Segmenter
 from fcn_squeeze import FCN
+from files.opencv import cv2
 from image_normalizer import ImageNormalizer
 from layers.device import choose_device
 
@@ -78,18 +79,39 @@ def test_classes_have_the_photos_own_size(small_data, size):
 
 def test_scores_are_upsampled_before_the_largest_is_taken(small_data):
     segmenter = untrained_segmenter(small_data, image_scale=0.5)
-    photo = photo_of_size(60, 92).repeat(2, axis=0).repeat(2, axis=1)
+    photo = photo_of_size(64, 96).repeat(2, axis=0).repeat(2, axis=1)
     small = photo[::2, ::2]  # halving a doubled picture gives the picture back
     normalized = ImageNormalizer().GCN(small)
-    padded = np.pad(normalized, ((0, 4), (0, 4), (0, 0)), mode="reflect")
-    scores = segmenter.scores(np.ascontiguousarray(padded.transpose(2, 0, 1)))
-    scores = np.stack([bilinear(plane[:60, :92], 120, 184) for plane in scores])
+    scores = segmenter.scores(np.ascontiguousarray(normalized.transpose(2, 0, 1)))
+    scores = np.stack([bilinear(plane, 128, 192) for plane in scores])
     two_largest = np.sort(scores, axis=0)[-2:]
     is_clear = two_largest[1] - two_largest[0] > 1e-5
     classes = segmenter.classes(photo)
     assert is_clear.mean() > 0.99
     assert np.array_equal(classes[is_clear], scores.argmax(axis=0)[is_clear])
     assert len(np.unique(classes)) > 1
+
+
+def test_a_photo_is_scaled_to_the_size_that_training_cuts_its_images_to(small_data):
+    segmenter = untrained_segmenter(small_data, image_scale=0.5)
+    photo = photo_of_size(74, 100)  # half of it, 37 x 50, is cut to 32 x 48 in training
+    small = cv2.resize(photo, (48, 32), interpolation=cv2.INTER_AREA)
+    x = ImageNormalizer().GCN(small).transpose(2, 0, 1)
+    scores = segmenter.scores(np.ascontiguousarray(x))
+    expected = np.stack([bilinear(plane, 74, 100) for plane in scores]).argmax(axis=0)
+    assert (segmenter.classes(photo) != expected).mean() < 1e-3
+
+
+def test_a_side_too_small_for_the_network_is_filled_up_with_its_mirror_image(
+    small_data,
+):
+    segmenter = untrained_segmenter(small_data)
+    photo = photo_of_size(10, 32)
+    filled = np.pad(
+        ImageNormalizer().GCN(photo), ((0, 6), (0, 0), (0, 0)), mode="reflect"
+    )
+    scores = segmenter.scores(np.ascontiguousarray(filled.transpose(2, 0, 1)))
+    assert np.array_equal(segmenter.classes(photo), scores[:, :10].argmax(axis=0))
 
 
 @pytest.mark.parametrize("dilated", [True, False])

@@ -20,7 +20,7 @@ from dataset.list_reader import read_list
 from evaluation.report import file_digest
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import add_model_argument, restore_model
-from evaluation.web_export import PAGE_FILES, find_npm, write_web_page
+from exporting.web_export import PAGE_FILES, find_npm, write_web_page
 from fcn_squeeze import FCN
 from files.errors import UserError, run_program
 from files.whole_file import whole_file
@@ -92,7 +92,7 @@ def refuse_impossible(arguments: argparse.Namespace) -> None:
 def write_model(arguments, args: SimpleNamespace, model: FCN, digest: str) -> None:
     """Write the ONNX file; one that fails its check is not kept."""
     # Not at the top of the file: where onnx is missing, refuse_impossible() speaks first.
-    from evaluation import onnx_check, onnx_graph
+    from exporting import onnx_check, onnx_graph
 
     settings = onnx_graph.PhotoSettings.from_config()
     if arguments.network_only:

@@ -138,7 +138,7 @@ def test_a_network_that_finds_other_classes_is_not_kept(trained, monkeypatch):
 
 @needs_onnx
 def test_a_graph_that_onnx_refuses_is_not_kept(trained, monkeypatch):
-    from evaluation import onnx_graph
+    from exporting import onnx_graph
 
     network_graph = onnx_graph.network_graph
 
@@ -204,7 +204,7 @@ def test_a_page_that_exists_is_only_replaced_when_asked(trained, monkeypatch):
 @needs_onnx
 def test_the_page_alone_brings_the_model_as_a_file_too(trained, monkeypatch):
     monkeypatch.setattr(export, "find_npm", lambda: "npm")
-    monkeypatch.setattr("evaluation.web_export.fetch_runtime", lambda: (b"js", b"wasm"))
+    monkeypatch.setattr("exporting.web_export.fetch_runtime", lambda: (b"js", b"wasm"))
     page = trained.folder / "page"
     assert export.main(["--config", str(trained.config_path), "--web", str(page)]) == 0
     names = {path.name for path in page.iterdir()}

@@ -21,6 +21,7 @@ FLOORS = [
         "visualizer",
     ],
     ["learning"],
+    ["exporting"],
     ["preparing"],
     ["training"],
     ["evaluation"],

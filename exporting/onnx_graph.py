@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 
 from dataset.label_table import LabelTable
-from evaluation import onnx_photo
-from evaluation.onnx_builder import GraphBuilder, Value
+from exporting import onnx_photo
+from exporting.onnx_builder import GraphBuilder, Value
 from fcn_squeeze import FCN
 
 

@@ -16,8 +16,8 @@ import pytest
 from conftest import write_picture
 
 from dataset.label_table import read_label_table
-from evaluation import web_export
 from evaluation.segmenter import Segmenter
+from exporting import web_export
 from fcn_squeeze import FCN
 from files.errors import UserError
 from files.opencv import cv2
@@ -169,7 +169,7 @@ def test_a_browser_finds_the_classes_of_predict(
     small_data, table, tmp_path, monkeypatch, runtime, in_ch
 ):
     onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
-    from evaluation import onnx_graph
+    from exporting import onnx_graph
 
     small_data.load(in_ch=in_ch, image_scale=0.5)
     np.random.seed(3)

@@ -21,9 +21,9 @@ onnxruntime = pytest.importorskip("onnxruntime", reason=WHY)
 
 from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
 
-from evaluation import onnx_graph, onnx_photo
-from evaluation.onnx_builder import GraphBuilder, Value
-from evaluation.onnx_graph import PhotoSettings
+from exporting import onnx_graph, onnx_photo
+from exporting.onnx_builder import GraphBuilder, Value
+from exporting.onnx_graph import PhotoSettings
 
 EVERY_NETWORK = [
     (dilated, bypass, in_ch)

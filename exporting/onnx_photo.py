@@ -6,7 +6,7 @@ changes the scores by more than engines differ.
 
 import numpy as np
 
-from evaluation.onnx_builder import GraphBuilder, Value
+from exporting.onnx_builder import GraphBuilder, Value
 from files.opencv import cv2
 from image_normalizer import WINDOW, WINDOW_SIGMA
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 
 from dataset.augmentation import resize_image, scaled_size
-from evaluation.onnx_graph import PhotoSettings
 from evaluation.segmenter import Segmenter
+from exporting.onnx_graph import PhotoSettings
 from files.errors import UserError
 from files.opencv import cv2
 from image_normalizer import make_normalizer

@@ -1,0 +1,1 @@
+"""A trained model for other engines: the ONNX graph, its check, and a web page that runs it."""

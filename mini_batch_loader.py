@@ -5,7 +5,7 @@ one of Chainer's iterators. All random numbers depend on the seed, the epoch, an
 position in the epoch alone, so neither threads nor the choice of iterator change a result.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
 
 import chainer_compat
@@ -57,6 +57,12 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The examples of the list, each once, in its order."""
+        # Without it, Python would ask for 0, 1, 2 ... until an IndexError, but numbers beyond the
+        # list are those of an EpochOrder.
+        return (self[i] for i in range(len(self)))
 
     def get_example(self, i: int) -> tuple[np.ndarray, np.ndarray] | None:
         """One image and its label.

@@ -46,6 +46,11 @@ class TestExamples:
         np.testing.assert_array_equal(x[1], image)
         assert len(loader) == 5
 
+    def test_going_through_the_loader_gives_each_image_once(self, small_data):
+        loader = training_loader(small_data)
+        examples = list(itertools.islice(loader, 6))
+        assert bytes_of(examples) == bytes_of(loader.get_example(i) for i in range(5))
+
     def test_labels_are_class_numbers_of_the_table(self, small_data):
         _, label = training_loader(small_data).get_example(2)
         blocks = np.random.default_rng(2).integers(0, 3, (4, 6))

@@ -4,10 +4,7 @@ Each key stands once, in Config: its type, range, default, and whether results d
 programs and the tests load their configuration here.
 """
 
-import argparse
 import os
-import shlex
-import subprocess
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,18 +27,11 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from dataset.configured_table import table_of
 from dataset.demo_data import ensure_configured_demo_data
-from dataset.file_finder import find_image, find_label, label_beside
-from dataset.label_reader import palette_table
-from dataset.label_table import (
-    LabelTable,
-    ignoring,
-    read_label_table,
-    with_label_rules,
-)
-from dataset.list_reader import read_list
-from files.errors import UserError, printable
-from files.paths import from_here, relative
+from dataset.label_table import LabelTable
+from files.errors import UserError
+from files.paths import PROJECT, from_here, relative
 from files.validation import validated
 from files.value_types import Count, Number, PathText, is_path, one_of, range_of
 from files.yaml_reader import read_yaml, set_value
@@ -54,8 +44,6 @@ class Mark(Enum):
     LENGTH = "how long a run lasts, and after how many epochs it stores a model"
     FREE = "no result depends on it, or not more than on the machine"
 
-
-_PROJECT = Path(__file__).resolve().parent
 
 _Positive = Annotated[Count, Field(ge=1)]
 _Side = Annotated[StrictInt, Field(ge=1, le=1 << 15)]
@@ -209,48 +197,6 @@ def marked(mark: Mark) -> set[str]:
     return {key for key, field in KEYS.items() if mark in field.metadata}
 
 
-def add_config_arguments(
-    parser: argparse.ArgumentParser, default: str = "config.yaml"
-) -> None:
-    """Give a program the options ``--config`` and ``--set``, load_config()'s arguments.
-
-    Args:
-        parser: of the program.
-        default: the configuration without ``--config``; its name in the project's folder.
-    """
-    parser.add_argument(
-        "--config",
-        default=from_here(os.path.join(_PROJECT, default)),
-        metavar="FILE",
-        help=f"the YAML configuration; {default} beside the program, if not given",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="use another value for one key, for instance training_params.epochs=3; repeatable",
-    )
-
-
-def command(program: str, arguments: argparse.Namespace, *more: str) -> str:
-    """What to type, in the current folder, to start a program with the same configuration.
-
-    Args:
-        program: its name in the project's folder.
-        arguments: of the options of add_config_arguments().
-        more: further options.
-    """
-    # uv sets UV for what it runs; outside of its environment, plain python finds no Chainer.
-    start = ["uv", "run"] if "UV" in os.environ else ["python"]
-    if "UV" in os.environ and _PROJECT not in (Path.cwd(), *Path.cwd().parents):
-        start += ["--project", from_here(_PROJECT)]  # uv would not find the environment
-    path = from_here(os.path.join(_PROJECT, program))
-    overrides = [word for pair in arguments.set for word in ("--set", pair)]
-    words = [*start, path, "--config", arguments.config, *overrides, *more]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
-
-
 def load_config(path: str | os.PathLike, overrides: list[str] = ()) -> Config:
     """Read a configuration and put it into ``chainer.global_config``.
 
@@ -273,7 +219,7 @@ def _where_to_get(folder: str) -> str:
     """For data that are not part of this project: where it says how to get them."""
     for name in ("CamSeq01", "CamVid"):
         if name.lower() in folder.lower() and not os.path.isdir(folder):
-            guide = from_here(os.path.join(_PROJECT, "docs", f"{name.lower()}.md"))
+            guide = from_here(os.path.join(PROJECT, "docs", f"{name.lower()}.md"))
             place = from_here(folder)
             return f"\n       {name} is not in {place}; {guide} says how to get it"
     return ""
@@ -310,36 +256,12 @@ def set_global_config(config: Config) -> None:
     Raises:
         UserError: the label table is missing or wrong, or another key disagrees with it.
     """
-    table = _label_table(config)
+    table = table_of(config)
     settings = chainer.global_config
     settings.user_multiple = config.user_multiple
     settings.user_train_args = _args(config, table, "train_image_pointer", train=True)
     settings.user_val_args = _args(config, table, "val_image_pointer", train=False)
     settings.user_test_args = _args(config, table, "test_image_pointer", train=False)
-
-
-def _label_table(config: Config) -> LabelTable:
-    """The classes: those in label_path, or of the palette of the first label to train on."""
-    if config.label_path is None:
-        path = _first_label(config)
-        table = ignoring(palette_table(path, config.n_class), config.ignore_labels)
-    else:
-        table = read_label_table(config.label_path, config.ignore_labels)
-    if config.n_class not in (None, len(table)):
-        raise UserError(
-            f"n_class: {config.n_class} disagrees with {printable(config.label_path)}, which "
-            f"has {len(table)} classes; remove the key or correct it"
-        )
-    return with_label_rules(
-        table, config.ignore_index, config.label_values, config.background_label
-    )
-
-
-def _first_label(config: Config) -> str:
-    images, labels = read_list(config.train_image_pointer, "train_image_pointer")
-    if labels and labels[0] is not None:
-        return find_label(config.image_dir_path, labels[0])
-    return label_beside(find_image(config.image_dir_path, images[0]))
 
 
 def _args(

@@ -13,7 +13,7 @@ import chainer_compat
 
 import chainer
 
-from config import Config, add_config_arguments, command, load_config, read_config
+from config import Config, load_config, read_config
 from evaluation import panels
 from evaluation.cross_validation import (
     as_table,
@@ -24,6 +24,7 @@ from evaluation.cross_validation import (
 from evaluation.scoring import example_row
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import restore_model
+from files.command_line import add_config_arguments, command
 from files.errors import UserError, run_program
 from files.paths import from_here
 from files.text_table import percent

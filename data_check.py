@@ -14,11 +14,12 @@ import chainer_compat
 import chainer
 import numpy as np
 
-from config import add_config_arguments, load_config
+from config import load_config
 from dataset.image_reader import as_channels
 from dataset.label_reader import UnknownColors
 from dataset.label_table import LabelTable
 from evaluation import panels
+from files.command_line import add_config_arguments
 from files.errors import UserError, printable_lines, run_program
 from files.paths import from_here
 from files.progress_bar import progress_bar

@@ -10,9 +10,10 @@ import chainer_compat
 
 import chainer
 
-from config import add_config_arguments, load_config
+from config import load_config
 from evaluation.trained_model import add_model_argument, restore_model
 from fcn_squeeze import FCN
+from files.command_line import add_config_arguments
 from files.errors import UserError, run_program
 from learning import layer_table
 from learning.page_writer import write_pages

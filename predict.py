@@ -12,11 +12,7 @@ import chainer_compat
 
 import chainer
 
-from config import (
-    Config,
-    add_config_arguments,
-    load_config,
-)
+from config import Config, load_config
 from dataset.list_reader import read_list
 from evaluation import panels
 from evaluation.application import apply_model
@@ -33,6 +29,7 @@ from evaluation.trained_model import (
     separate_models,
 )
 from files import whole_file
+from files.command_line import add_config_arguments
 from files.errors import UserError, run_program
 from files.paths import from_here, relative
 from files.png_writer import write_png

@@ -6,9 +6,9 @@ if __name__ == "__main__":
 import argparse
 import os
 
-from config import command
 from dataset.label_table import LabelTable, read_label_table
 from dataset.list_reader import ImageList
+from files.command_line import command
 from files.errors import printable, run_program
 from files.paths import relative
 from preparing.config_writer import (

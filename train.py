@@ -11,11 +11,12 @@ import chainer
 import numpy as np
 from chainer.training import extensions
 
-from config import add_config_arguments, load_config
+from config import load_config
 from dataset.epoch_order import EpochOrder
 from evaluation.model_description import describe_model
 from evaluation.segmenter import Segmenter
 from fcn_squeeze import FCN
+from files.command_line import add_config_arguments
 from files.errors import run_program
 from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor

@@ -20,13 +20,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.left_out import write_lists
-from config import add_config_arguments, read_config
+from config import read_config
+from files.command_line import add_config_arguments
 from files.errors import UserError, run_program
+from files.paths import PROJECT
 from files.whole_file import write_text
 from files.yaml_reader import flatten
 from layers import threads
 
-HERE = Path(__file__).resolve().parent.parent
 INGREDIENTS = {
     "left-right flips only": ["augmentation_params.flips"],
     "zoom": ["augmentation_params.zoom"],
@@ -113,7 +114,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_config_arguments(parser, default="camseq01_recommended.yaml")
     parser.add_argument(
         "--book",
-        default=str(HERE / "camseq01.yaml"),
+        default=str(PROJECT / "camseq01.yaml"),
         metavar="FILE",
         help="the recipe to compare with; of it, only the ingredients are used",
     )
@@ -206,7 +207,7 @@ def score(place: str, sets: list[str], arguments) -> dict:
 
 def _run(words: list[str], jobs: int) -> None:
     per_run = max(1, threads.worker_count() // jobs)
-    run_script([str(HERE / words[0]), *words[1:]], OMP_NUM_THREADS=str(per_run))
+    run_script([str(PROJECT / words[0]), *words[1:]], OMP_NUM_THREADS=str(per_run))
 
 
 def run_script(

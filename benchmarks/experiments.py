@@ -25,9 +25,9 @@ from benchmarks.ablation import run_script
 from evaluation.figures import percentages
 from evaluation.run_log import read_log, series
 from files.errors import UserError, run_program
+from files.paths import PROJECT
 from files.whole_file import write_bytes, write_text
 
-HERE = Path(__file__).resolve().parent.parent
 EPOCHS = 12
 _LISTS = "train_image_pointer", "val_image_pointer", "test_image_pointer"
 _BASELINE_COLOR, _COLORS = "#777777", ("#d95f02", "#1f77b4", "#2a7f3f")
@@ -127,8 +127,10 @@ def main(argv: list[str] | None = None) -> int:
     only = arguments.only or list(VARIANTS)
     if unknown := [name for name in only if name not in VARIANTS]:
         raise UserError(f"--only {unknown[0]}: choose from {', '.join(VARIANTS)}")
-    if not (HERE / "data" / "cells" / "label_color").is_file():  # the last to be made
-        experiment_data.main([str(HERE / "data")])
+    if not (
+        PROJECT / "data" / "cells" / "label_color"
+    ).is_file():  # the last to be made
+        experiment_data.main([str(PROJECT / "data")])
     runs = [(name, seed) for seed in range(arguments.seeds) for name in only]
     output = Path(arguments.output).resolve()
     for name, seed in tqdm(runs, unit="run", disable=None):
@@ -174,7 +176,7 @@ def train(variant: Variant, seed: int, folder: Path, epochs: int) -> None:
     if finished_log(folder, epochs):
         return
     words = [*variant.command(str(folder), epochs), "--set", f"seed={seed}", "--resume"]
-    run_script(words, HERE)
+    run_script(words, PROJECT)
 
 
 def finished_log(folder: Path, epochs: int) -> list[dict] | None:

@@ -7,7 +7,7 @@ import chainer_compat
 
 import chainer
 
-from config import Config, command, set_global_config
+from config import Config, set_global_config
 from evaluation.ensemble import Ensemble
 from evaluation.model_description import (
     INPUT_KEYS,
@@ -17,6 +17,7 @@ from evaluation.model_description import (
 )
 from fcn_squeeze import FCN
 from files import weights
+from files.command_line import command
 from files.errors import UserError
 from files.paths import from_here
 

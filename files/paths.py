@@ -1,6 +1,9 @@
 """Spells paths: as files store them for any operating system, and as a user would type them."""
 
 import os
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent  # where the programs are
 
 
 def relative(path: str | os.PathLike, folder: str | os.PathLike) -> str:

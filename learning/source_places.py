@@ -1,20 +1,18 @@
 """Where in this project each figure's subject is computed: file and line, found when the page is written."""
 
 import inspect
-import os
 from collections.abc import Callable
 
 from dataset import augmentation
 from evaluator import class_figures, confusion_matrix
 from fcn_squeeze import FCN, Fire, FireDilated
+from files.paths import PROJECT, relative
 from image_normalizer import ImageNormalizer
 from layers import lovasz
 from layers.deconvolution import Interleave
 from learning import layer_table
 from mini_batch_loader import DatasetPreProcessor
 from training.class_weights import rarity_weights
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # For each figure, functions or classes, each with a text that picks a line inside it; an empty text
 # picks the line of its def or class.
@@ -48,5 +46,4 @@ def place(thing: Callable, text: str) -> str:
     """File and line of a function or class, or of the first line in it that holds a text."""
     lines, first = inspect.getsourcelines(thing)
     offset = next((n for n, line in enumerate(lines) if text and text in line), 0)
-    path = os.path.relpath(inspect.getsourcefile(thing), _ROOT)
-    return f"{path.replace(os.sep, '/')}:{first + offset}"
+    return f"{relative(inspect.getsourcefile(thing), PROJECT)}:{first + offset}"

@@ -1,8 +1,5 @@
-import argparse
 import os
-import shlex
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import chainer_compat
@@ -426,39 +423,6 @@ class TestErrors:
         small_data.config_path.write_text("#" * (1 << 20) + "\nseed: 1\n")
         with pytest.raises(UserError, match="larger than 1 MiB"):
             load_config(small_data.config_path)
-
-
-@pytest.mark.parametrize("uv, start", [("/bin/uv", "uv run"), (None, "python")])
-def test_next_command_is_the_one_that_works_where_this_one_did(monkeypatch, uv, start):
-    monkeypatch.delenv("UV", raising=False)
-    if uv:
-        monkeypatch.setenv("UV", uv)
-    arguments = SimpleNamespace(config="my config.yaml", set=["seed=1"])
-    assert config.command("train.py", arguments, "--resume") == (
-        f"{start} train.py --config 'my config.yaml' --set seed=1 --resume"
-    )
-
-
-def test_next_command_works_from_another_folder(monkeypatch, tmp_path):
-    project = Path(config.__file__).parent
-    monkeypatch.chdir(tmp_path)
-    arguments = SimpleNamespace(config="my.yaml", set=[])
-    monkeypatch.delenv("UV", raising=False)
-    start, path, *others = shlex.split(config.command("train.py", arguments))
-    assert (start, others) == ("python", ["--config", "my.yaml"])
-    assert os.path.samefile(path, project / "train.py")
-    monkeypatch.setenv("UV", "/bin/uv")
-    words = shlex.split(config.command("train.py", arguments))
-    assert words[:3] == ["uv", "run", "--project"]
-    assert os.path.samefile(words[3], project)
-
-
-def test_without_config_it_is_the_one_beside_the_program(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    parser = argparse.ArgumentParser()
-    config.add_config_arguments(parser)
-    path = parser.parse_args([]).config
-    assert os.path.samefile(path, Path(config.__file__).with_name("config.yaml"))
 
 
 @pytest.mark.parametrize("name", ["CamSeq01", "CamVid"])

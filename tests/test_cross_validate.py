@@ -197,7 +197,7 @@ def test_overwrite_removes_the_results_of_all_folds(small_data, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to pass on")
 def test_sigterm_is_passed_on_to_the_child(tmp_path, monkeypatch):
-    monkeypatch.setattr(child_program, "_PROJECT", tmp_path)
+    monkeypatch.setattr(child_program, "PROJECT", tmp_path)
     (tmp_path / "child.py").write_text(
         "import pathlib, signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[1])))\n"
@@ -218,6 +218,6 @@ def test_sigterm_is_passed_on_to_the_child(tmp_path, monkeypatch):
 
 
 def test_a_child_that_a_signal_killed_counts_as_in_a_shell(tmp_path, monkeypatch):
-    monkeypatch.setattr(child_program, "_PROJECT", tmp_path)
+    monkeypatch.setattr(child_program, "PROJECT", tmp_path)
     (tmp_path / "child.py").write_text("import os; os.kill(os.getpid(), 9)")
     assert child_program.run_child("child.py", []) == 137

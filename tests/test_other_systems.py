@@ -10,11 +10,10 @@ import types
 
 import pytest
 
-import config
 from dataset import list_reader
 from dataset.file_finder import refuse_missing
 from evaluation.input_files import distinct
-from files import paths, whole_file
+from files import command_line, paths, whole_file
 from files.errors import UserError
 from training import folder_lock, interruption, output_folder
 
@@ -87,8 +86,8 @@ def test_suggested_commands_are_quoted_as_windows_shells_read_them(monkeypatch):
     arguments = argparse.Namespace(config="my data.yaml", set=[])
     monkeypatch.delenv("UV", raising=False)
     fake = types.SimpleNamespace(name="nt", environ={}, path=os.path)
-    monkeypatch.setattr(config, "os", fake)
-    words = config.command("train.py", arguments, "--resume")
+    monkeypatch.setattr(command_line, "os", fake)
+    words = command_line.command("train.py", arguments, "--resume")
     assert words == 'python train.py --config "my data.yaml" --resume'
 
 

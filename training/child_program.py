@@ -3,9 +3,8 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-_PROJECT = Path(__file__).resolve().parent.parent
+from files.paths import PROJECT
 
 
 def run_child(program: str, arguments: list[str]) -> int:
@@ -33,7 +32,7 @@ def run_child(program: str, arguments: list[str]) -> int:
     previous = {n: signal.signal(n, pass_on) for n in _signals()}
     try:
         sys.stdout.flush()
-        words = [sys.executable, str(_PROJECT / program), *arguments]
+        words = [sys.executable, str(PROJECT / program), *arguments]
         child = subprocess.Popen(words)
         if signal.SIGTERM in received:  # before there was a child
             child.terminate()

@@ -13,7 +13,7 @@ import chainer_compat
 import chainer
 import numpy as np
 
-from config import command
+from files.command_line import command
 from files.opencv import cv2
 from files.whole_file import write_text
 from layers import threads

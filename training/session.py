@@ -9,9 +9,10 @@ import chainer_compat
 
 import chainer
 
-from config import Config, command
+from config import Config
 from evaluation.report import write_report
 from evaluation.run_log import best_entry
+from files.command_line import command
 from files.errors import UserError
 from files.paths import from_here
 from mini_batch_loader import DatasetPreProcessor

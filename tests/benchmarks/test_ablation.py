@@ -7,10 +7,11 @@ from tiny_run import in_forked_process
 from benchmarks import ablation
 from config import read_config
 from files.errors import UserError
+from files.paths import PROJECT
 from files.yaml_reader import flatten
 
 BOOK_AND_RECOMMENDED = [
-    str(ablation.HERE / name) for name in ("camseq01.yaml", "camseq01_recommended.yaml")
+    str(PROJECT / name) for name in ("camseq01.yaml", "camseq01_recommended.yaml")
 ]
 
 
@@ -50,7 +51,7 @@ def test_each_ingredient_is_added_to_the_one_and_left_out_of_the_other():
 
 def test_ingredients_differ_between_the_two_recipes():
     old, new = (
-        flatten(read_config(ablation.HERE / name).model_dump())
+        flatten(read_config(PROJECT / name).model_dump())
         for name in ("camseq01.yaml", "camseq01_recommended.yaml")
     )
     keys = set(ablation.variants(*BOOK_AND_RECOMMENDED)["the book's"])

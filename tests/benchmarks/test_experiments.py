@@ -15,10 +15,11 @@ from config import load_config, read_config
 from dataset.demo_data import make_demo_data
 from files.errors import UserError
 from files.opencv import cv2
+from files.paths import PROJECT
 from files.yaml_reader import flatten
 from mini_batch_loader import DatasetPreProcessor
 
-CONFIG = str(experiments.HERE / "config.yaml")
+CONFIG = str(PROJECT / "config.yaml")
 
 
 def options(variant: experiments.Variant) -> list[str]:

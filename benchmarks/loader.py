@@ -22,6 +22,7 @@ from train import make_iterator
 # Images of the data set, all training images; and how often it is gone through.
 IMAGES = 40
 EPOCHS = 6
+PHOTO_SIZE = 960, 720  # width, height
 # Threads that prepare images at the same time.
 WORKERS = (1, 2)
 
@@ -51,13 +52,13 @@ def measure(batch_size: int) -> dict:
 
 
 def _make_data(folder: Path) -> None:
-    """Demo scenes as photos of 960 x 720 pixels."""
+    """Demo scenes as photos of PHOTO_SIZE."""
     make_demo_data(folder, splits={"train": IMAGES, "val": 1, "test": 1})
     random = np.random.RandomState(0)
     for path in sorted((folder / "images").glob("*.png")):
         is_label = path.stem.endswith("_L")
         kind = cv2.INTER_NEAREST if is_label else cv2.INTER_LINEAR
-        image = cv2.resize(cv2.imread(str(path)), (960, 720), interpolation=kind)
+        image = cv2.resize(cv2.imread(str(path)), PHOTO_SIZE, interpolation=kind)
         if not is_label:  # a camera's noise, which makes a PNG as large as a photo's
             image = np.clip(image + random.randint(-3, 4, image.shape), 0, 255)
         cv2.imwrite(str(path), image.astype(np.uint8))
@@ -101,7 +102,7 @@ def _epochs(loader: DatasetPreProcessor) -> tuple[list[float], list[float]]:
     optimizer = chainer.optimizers.Adam().setup(model)
     batch_size = args.training_params.batch_size
     order = EpochOrder(len(loader), batch_size, args.seed)
-    iterator = make_iterator(loader, order.share, order_sampler=order)
+    iterator = make_iterator(loader, order.share, order)
     count = -(-len(loader) // batch_size)
     batches = [to_batch(iterator.next(), device) for _ in range(count)]
     epochs, steps = [], []

@@ -17,12 +17,12 @@ from config import load_config
 from dataset.file_finder import find_image
 from dataset.image_reader import as_channels, read_any_image
 from dataset.list_reader import read_list
-from evaluation.report import file_digest
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import add_model_argument, restore_model
 from exporting.web_export import PAGE_FILES, find_npm, write_web_page
 from fcn_squeeze import FCN
 from files.command_line import add_config_arguments
+from files.digest import file_digest
 from files.errors import UserError, run_program
 from files.whole_file import whole_file
 from layers.device import choose_device

@@ -19,7 +19,7 @@ from evaluation.application import apply_model
 from evaluation.calibration import calibration_figures
 from evaluation.figures import draw_confusion, draw_reliability
 from evaluation.input_files import distinct, standard_input
-from evaluation.report import file_digest, write_report
+from evaluation.report import write_report
 from evaluation.scoring import Scores, example_row, score_images, score_table
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import (
@@ -30,6 +30,7 @@ from evaluation.trained_model import (
 )
 from files import whole_file
 from files.command_line import add_config_arguments
+from files.digest import file_digest
 from files.errors import UserError, run_program
 from files.paths import from_here, relative
 from files.png_writer import write_png

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from config import Config
 from dataset.label_table import LabelTable
 from files.errors import UserError
+from files.validation import first_fault
 
 # The configuration keys that a model must be used with as it was trained.
 MODEL_KEYS = (
@@ -130,7 +131,7 @@ def _described(text: str, path: str) -> _Description:
     try:
         return _Description.model_validate_json(text)
     except ValidationError as error:
-        raise _broken(path, error) from None
+        raise _broken(path, first_fault(error)) from None
 
 
 def _checked(text: str, values: dict, path: str) -> tuple[_Description, Config]:
@@ -140,13 +141,10 @@ def _checked(text: str, values: dict, path: str) -> tuple[_Description, Config]:
     try:
         return description, Config.model_validate({**values, **known})
     except ValidationError as error:
-        raise _broken(path, error) from None
+        raise _broken(path, first_fault(error)) from None
 
 
-def _broken(path: str, reason: str | ValidationError) -> UserError:
-    if isinstance(reason, ValidationError):
-        first = reason.errors(include_url=False)[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+def _broken(path: str, reason: str) -> UserError:
     return UserError(
         f"{path}: its description is broken ({reason}); was it written by this project?"
     )

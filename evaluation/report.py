@@ -5,8 +5,8 @@ All it shows is read from the run's output folder, so that it agrees with the fi
 
 import base64
 import glob
-import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 import jinja2
@@ -21,10 +21,11 @@ from evaluation.run_log import (
 )
 from evaluation.scoring import absent, by_iou
 from files import whole_file
+from files.digest import file_digest
 from files.errors import UserError
 from files.text_table import percent
 
-_TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def write_report(folder: str) -> str:
@@ -39,15 +40,13 @@ def write_report(folder: str) -> str:
         str: path of the report.
     """
     path = os.path.join(folder, "report.html")
-    environment = page_environment()
-    with open(_TEMPLATE, encoding="utf-8") as file:
-        template = environment.from_string(file.read())
     scores, is_outdated = current_scores(folder)
+    template = page_environment().get_template("report.html.j2")
     text = template.render(
         name=os.path.basename(os.path.normpath(folder)),
-        training=_training(folder),
-        config=_config(folder),
-        record=_record(folder),
+        training=_if_readable(_training, folder),
+        config=_if_readable(read_config_text, folder) or "",
+        record=_if_readable(read_record, folder),
         scores=scores,
         is_outdated=is_outdated,
         classes=by_iou(scores) if scores else [],
@@ -66,7 +65,7 @@ def write_report(folder: str) -> str:
 def page_environment() -> jinja2.Environment:
     """Jinja with this folder's templates; ``percent`` and ``picture`` are filters in them."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(os.path.dirname(_TEMPLATE)),
+        loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -75,49 +74,24 @@ def page_environment() -> jinja2.Environment:
     return environment
 
 
-def file_digest(path: str) -> str:
-    """SHA-256 of a file, as hexadecimal digits.
-
-    Raises:
-        UserError: it cannot be read, or is no regular file.
-    """
-    digest = hashlib.sha256()
-    try:
-        if not os.path.isfile(path):  # reading a device might never end
-            raise UserError(f"cannot read {path}: no such file")
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    return digest.hexdigest()
+def _if_readable(read: Callable, folder: str):
+    """What a function reads from a run's folder; None where that is missing or broken."""
+    with suppress(UserError):
+        return read(folder)
+    return None
 
 
-def _training(folder: str) -> dict | None:
+def _training(folder: str) -> dict:
     """Epochs, and the validation figures of the best one."""
-    with suppress(UserError):
-        log = read_log(folder)
-        best = best_entry(log)
-        return {
-            "epochs": log[-1]["epoch"],
-            "seconds": log[-1]["elapsed_time"],
-            "best_epoch": log[best]["epoch"],
-            "accuracy": series(log, "validation/main/accuracy")[best],
-            "miou": series(log, "validation/main/miou")[best],
-        }
-    return None
-
-
-def _record(folder: str) -> dict | None:
-    with suppress(UserError):
-        return read_record(folder)
-    return None
-
-
-def _config(folder: str) -> str:
-    with suppress(UserError):
-        return read_config_text(folder)
-    return ""
+    log = read_log(folder)
+    best = best_entry(log)
+    return {
+        "epochs": log[-1]["epoch"],
+        "seconds": log[-1]["elapsed_time"],
+        "best_epoch": log[best]["epoch"],
+        "accuracy": series(log, "validation/main/accuracy")[best],
+        "miou": series(log, "validation/main/miou")[best],
+    }
 
 
 def current_scores(folder: str) -> tuple[dict | None, bool]:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,8 @@ from pydantic import (
 from typing_extensions import Required, TypedDict
 
 from files.errors import UserError
+from files.text_file import read_text
+from files.validation import first_fault
 from files.yaml_reader import flatten, read_yaml
 
 _MAX_BYTES = 1 << 26
@@ -43,7 +45,7 @@ _Epoch = TypedDict(
     },
     total=False,
 )
-_Log = TypeAdapter(Annotated[list[_Epoch], Field(min_length=1)])
+_Log = Annotated[list[_Epoch], Field(min_length=1)]
 
 
 class _Overall(BaseModel):
@@ -108,13 +110,8 @@ def read_record(folder: str) -> dict | None:
     Raises:
         UserError: the file is broken.
     """
-    path = os.path.join(folder, "run.json")
-    try:
-        return _Record.model_validate_json(_read(path)).model_dump()
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise UserError(f"{path}: not the record of a run: {_first(error)}") from None
+    record = _read(os.path.join(folder, "run.json"), _Record, "the record of a run")
+    return record and record.model_dump()
 
 
 def read_log(folder: str) -> list[dict]:
@@ -128,14 +125,10 @@ def read_log(folder: str) -> list[dict]:
         UserError: there is no log, or it is broken.
     """
     path = os.path.join(folder, "log")
-    try:
-        return _Log.validate_json(_read(path))
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder}: no training has left its log there: {path}"
-        ) from None
-    except ValidationError as error:
-        raise UserError(f"{path}: not a log of a training: {_first(error)}") from None
+    log = _read(path, _Log, "a log of a training")
+    if log is None:
+        raise UserError(f"{folder}: no training has left its log there: {path}")
+    return log
 
 
 def read_scores(folder: str) -> dict | None:
@@ -145,12 +138,8 @@ def read_scores(folder: str) -> dict | None:
         UserError: the file is broken.
     """
     path = os.path.join(folder, "predict", "scores.json")
-    try:
-        return _Scores.model_validate_json(_read(path)).model_dump(by_alias=True)
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise UserError(f"{path}: not the scores of a model: {_first(error)}") from None
+    scores = _read(path, _Scores, "the scores of a model")
+    return scores and scores.model_dump(by_alias=True)
 
 
 def read_config_text(folder: str) -> str:
@@ -160,10 +149,7 @@ def read_config_text(folder: str) -> str:
         UserError: there is none, or it is no text.
     """
     path = os.path.join(folder, "config.yaml")
-    try:
-        return _read(path).decode()
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+    return read_text(path, "configuration", _MAX_BYTES)
 
 
 def read_config(folder: str) -> dict[str, object]:
@@ -175,32 +161,20 @@ def read_config(folder: str) -> dict[str, object]:
     return flatten(read_yaml(os.path.join(folder, "config.yaml"))[0])
 
 
-def _read(path: str) -> bytes:
-    """A file of a run.
+def _read(path: str, kind: Any, what: str) -> Any:
+    """A JSON file of a run as the type that it should hold; None if there is no file.
 
     Raises:
-        FileNotFoundError: there is none.
-        UserError: it cannot be read, is no regular file (a FIFO would block), or too large.
+        UserError: it cannot be read, is no regular file (a FIFO would block), too large, or holds
+            something else.
     """
+    if not os.path.lexists(path):
+        return None
+    text = read_text(path, what, _MAX_BYTES)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise UserError(f"{path}: not a regular file")
-        with open(path, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
-    if len(content) > _MAX_BYTES:
-        raise UserError(f"{path}: more than {_MAX_BYTES >> 20} MiB")
-    return content
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, and where."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+        return TypeAdapter(kind).validate_json(text)
+    except ValidationError as error:
+        raise UserError(f"{path}: not {what}: {first_fault(error)}") from None
 
 
 def series(log: list[dict], key: str) -> list[float]:

@@ -4,7 +4,6 @@ files.weights reads weights with it, training.snapshots snapshots, dataset.label
 book's labels. np.load would read as much as the file claims to hold.
 """
 
-import hashlib
 import io
 import math
 import os
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from files.digest import file_digest
 from files.errors import BrokenFileError, UserError
 from files.text_file import regular_size
 
@@ -24,7 +24,6 @@ _LABEL = b"sha256:"
 _DIGITS = 64
 _MAX_HEADER = 2000  # characters of an array's description, a Python literal
 _MAX_CONTENTS = 1 << 20  # bytes of a table of contents: about 10,000 arrays
-_BLOCK = 1 << 20
 _PLAIN_KINDS = "biufU"  # numbers and text: the only arrays this project stores
 
 Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
@@ -103,28 +102,17 @@ def add_checksum(path: str) -> None:
     """Write the SHA-256 of an .npz file into its end."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.comment = _LABEL + b"0" * _DIGITS
-    digest = _digest(path)
+    digest = file_digest(path, os.path.getsize(path) - _DIGITS)
     with open(path, "r+b") as file:
         file.seek(-_DIGITS, os.SEEK_END)
-        file.write(digest)
-
-
-def _digest(path: str) -> bytes:
-    """SHA-256 of a file, its last _DIGITS bytes left out."""
-    left = os.path.getsize(path) - _DIGITS
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while left > 0 and (block := file.read(min(_BLOCK, left))):
-            digest.update(block)
-            left -= len(block)
-    return digest.hexdigest().encode()
+        file.write(digest.encode())
 
 
 def _verify_checksum(path: str, file: BinaryIO, required: bool) -> None:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _DIGITS - len(_LABEL), 0))
     label, digest = file.read(len(_LABEL)), file.read()
-    if label == _LABEL and digest == _digest(path):
+    if label == _LABEL and digest == file_digest(path, size - _DIGITS).encode():
         return
     if label == _LABEL or required:
         raise ValueError("it was cut or changed after it was written (wrong checksum)")

@@ -98,3 +98,10 @@ def _short(value: object, to_text: Callable[[object], str] = str) -> str:
         return to_text(value)
     except ValueError:  # Python writes out no number of more than 4,300 digits
         return "a number of thousands of digits"
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong, and where, in pydantic's words."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

@@ -13,10 +13,10 @@ import pytest
 from tiny_run import limit_file_size
 
 import export
-from evaluation.report import file_digest
 from evaluation.segmenter import Segmenter
 from fcn_squeeze import FCN
 from files import weights
+from files.digest import file_digest
 from files.errors import UserError, run_program
 from files.opencv import cv2
 from layers.device import choose_device

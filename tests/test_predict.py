@@ -15,9 +15,9 @@ from PIL import Image
 import predict
 from evaluation import photo_segmenter
 from evaluation.model_description import describe_model
-from evaluation.report import file_digest
 from fcn_squeeze import FCN
 from files import weights
+from files.digest import file_digest
 from files.errors import UserError, run_program
 from files.opencv import cv2
 from files.paths import from_here

@@ -9,7 +9,7 @@ import yaml
 from run_logs import is_picture, log_of
 
 import visualizer
-from evaluation.report import file_digest
+from files.digest import file_digest
 from files.errors import UserError
 
 

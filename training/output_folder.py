@@ -15,13 +15,13 @@ from files.errors import UserError, printable
 from files.whole_file import TEMPORARY, replace, sync_folder, write_text
 from training.folder_lock import locked
 from training.result_settings import changeable_after, configured, differences
+from training.snapshots import SNAPSHOT, iteration_of, snapshots
 
 _CONFIG = "config.yaml"
 # Results that were replaced, until the new ones are as good.
 _EARLIER = "earlier"
-_SNAPSHOT = r"snapshot_iteration_(?P<iteration>\d+)\.npz"
 # Subfolder -> what training takes hours to make.
-_TRAINED = {"": rf"{_SNAPSHOT}|log", "model": r"fcn_\w+\.npz"}
+_TRAINED = {"": rf"{SNAPSHOT}|log", "model": r"fcn_\w+\.npz"}
 # What is replaced together with it; predict/ is what predict.py found out about the weights.
 _RESULTS = {
     "": rf"{_TRAINED['']}|curves\.png|report\.html|run\.json|class_weights\.csv",
@@ -62,12 +62,12 @@ def take_over(
     earlier = os.path.join(folder, _EARLIER)
     if resumed is None:
         _start_afresh(folder, earlier, overwrite)
-    elif _lies_in(resumed, earlier) or not _snapshots(earlier):
+    elif _lies_in(resumed, earlier) or not snapshots(earlier):
         # Without a snapshot: moving the results aside was broken off.
         _move_results(earlier, folder)
     sync_folder(folder)
     write_text(os.path.join(folder, _CONFIG), dump_config(config, folder))
-    return next(iter(_snapshots(earlier)), None) if resumed is None else None
+    return next(iter(snapshots(earlier)), None) if resumed is None else None
 
 
 def _refuse_other_results(folder: str, config: Config, resumed: str | None) -> None:
@@ -88,7 +88,7 @@ def _refuse_other_results(folder: str, config: Config, resumed: str | None) -> N
         differing = differences(there, here, may_differ if is_own else ())
     if not differing:
         return
-    can_go_on = there and _snapshots(folder) and resumed is None
+    can_go_on = there and snapshots(folder) and resumed is None
     goes_on = can_go_on and not differences(there, here, may_differ)
     raise UserError(
         f"output_path: {printable(folder)} holds the results of another configuration: "
@@ -103,9 +103,9 @@ def _start_afresh(folder: str, earlier: str, overwrite: bool) -> None:
     if overwrite:
         _remove_results(earlier)
     elif _iteration(folder) > _iteration(earlier):
-        if _snapshots(earlier):
+        if snapshots(earlier):
             _remove_results(earlier)
-        for older in _snapshots(folder)[1:]:
+        for older in snapshots(folder)[1:]:
             os.remove(older)
         _move_results(folder, earlier)
     _remove_results(folder)
@@ -132,9 +132,9 @@ def clear(folder: str) -> None:
 
 def _move_results(source: str, target: str) -> None:
     """Move results between folders, the snapshot last: who finds it there finds all."""
-    snapshots = _snapshots(source)
-    others = [path for path in _files(source, _RESULTS) if path not in snapshots]
-    for path in [*others, *snapshots]:
+    last = snapshots(source)
+    others = [path for path in _files(source, _RESULTS) if path not in last]
+    for path in [*others, *last]:
         moved = os.path.join(target, os.path.relpath(path, source))
         os.makedirs(os.path.dirname(moved), exist_ok=True)
         replace(path, moved)
@@ -167,18 +167,9 @@ def _files(folder: str, patterns: dict[str, str]) -> list[str]:
     ]
 
 
-def _snapshots(folder: str) -> list[str]:
-    """Paths of the snapshots of a run, the newest first."""
-    return sorted(_files(folder, {"": _SNAPSHOT}), key=_iteration_of, reverse=True)
-
-
-def _iteration_of(path: str) -> int:
-    return int(re.fullmatch(_SNAPSHOT, os.path.basename(path))["iteration"])
-
-
 def _iteration(folder: str) -> int:
     """Iteration of the newest snapshot of a run; -1 if there is none."""
-    return max(map(_iteration_of, _snapshots(folder)), default=-1)
+    return max(map(iteration_of, snapshots(folder)), default=-1)
 
 
 def _lies_in(path: str, folder: str) -> bool:

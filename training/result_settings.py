@@ -13,7 +13,7 @@ import numpy as np
 
 from config import Config, Mark, marked
 from dataset.label_table import LabelTable
-from evaluation.report import file_digest
+from files.digest import file_digest
 from files.errors import printable
 from files.yaml_reader import flatten
 

@@ -25,7 +25,7 @@ from training.result_settings import (
 )
 
 _KEPT = 2  # the newest, and one to fall back on
-_NAME = re.compile(r"snapshot_iteration_(\d+)\.npz")
+SNAPSHOT = r"snapshot_iteration_(\d+)\.npz"
 # Names of the values that are None. As arrays of their own they would need pickle, which can run
 # code when it is read.
 _NONE_KEYS = "_none_keys"
@@ -111,7 +111,7 @@ class Snapshots(extension.Extension):
         iteration = int(state["updater/iteration"])
         write_npz(_path(folder, iteration), state)
         # A snapshot of a later iteration is one that was broken, or that we went on before.
-        older = [path for path in snapshots(folder) if _iteration(path) <= iteration]
+        older = [path for path in snapshots(folder) if iteration_of(path) <= iteration]
         for path in set(snapshots(folder)) - set(older[:_KEPT]):
             try:
                 os.remove(path)
@@ -125,15 +125,16 @@ def _path(folder: str, iteration: int) -> str:
     return os.path.join(folder, f"snapshot_iteration_{iteration:08d}.npz")
 
 
-def _iteration(path: str) -> int:
-    return int(_NAME.fullmatch(os.path.basename(path))[1])
+def iteration_of(path: str) -> int:
+    """The iteration of a snapshot, by its name."""
+    return int(re.fullmatch(SNAPSHOT, os.path.basename(path))[1])
 
 
 def snapshots(folder: str) -> list[str]:
     """Paths of the snapshots in a folder, newest first."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    paths = [os.path.join(folder, name) for name in names if _NAME.fullmatch(name)]
-    return sorted(filter(os.path.isfile, paths), key=_iteration, reverse=True)
+    paths = [os.path.join(folder, n) for n in names if re.fullmatch(SNAPSHOT, n)]
+    return sorted(filter(os.path.isfile, paths), key=iteration_of, reverse=True)
 
 
 def restore_newest(

@@ -9,8 +9,9 @@ from run_logs import log_of
 
 from dataset.label_table import LabelTable
 from evaluation.calibration import BINS
-from evaluation.report import file_digest, write_report
+from evaluation.report import write_report
 from evaluation.scoring import ScoredImage, Scores
+from files.digest import file_digest
 from files.png_writer import write_png
 
 TABLE = LabelTable("table", ("Sky", "<b>Road</b>", "Car"), np.eye(3, dtype=np.uint8))

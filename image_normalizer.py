@@ -25,9 +25,8 @@ class ImageNormalizer:
             ndarray: float32 (H, W, C). A constant channel becomes 0.
         """
         image = image.astype(np.float32)
-        mean, deviation = (
-            s.ravel() for s in cv2.meanStdDev(image.reshape(-1, 1, image.shape[2]))
-        )
+        pixels = image.reshape(-1, 1, image.shape[2])
+        mean, deviation = (figures.ravel() for figures in cv2.meanStdDev(pixels))
         # Rounding leaves a constant channel of float32 values a deviation of about 1e-7 of them.
         constant = deviation <= 1e-6 * np.abs(mean)
         gain = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
@@ -68,8 +67,6 @@ def _lcn_channel(channel: np.ndarray) -> np.ndarray:
     centred = channel - cv2.GaussianBlur(channel, WINDOW, WINDOW_SIGMA)
     deviation = np.sqrt(cv2.GaussianBlur(centred * centred, WINDOW, WINDOW_SIGMA))
     floor = float(deviation.mean())
-    if floor <= 1e-6 * float(
-        np.abs(channel).mean()
-    ):  # constant, up to float32 rounding
+    if floor <= 1e-6 * float(np.abs(channel).mean()):  # constant, up to rounding
         return np.zeros_like(channel)
     return centred / np.maximum(deviation, floor)

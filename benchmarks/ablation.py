@@ -88,19 +88,12 @@ def main(argv: list[str] | None = None) -> int:
             for name in recipes
         }
     )
-    write_text(
-        os.path.join(arguments.output, "figures.json"),
-        json.dumps(
-            [
-                {"recipe": name, "seed": seed, "left_out": group, **of_run[run]}
-                for run in runs
-                for name, seed, group in [run]
-            ],
-            indent=1,
-            ensure_ascii=False,
-        )
-        + "\n",
-    )
+    entries = [
+        {"recipe": name, "seed": seed, "left_out": group, **of_run[name, seed, group]}
+        for name, seed, group in runs
+    ]
+    listed = json.dumps(entries, indent=1, ensure_ascii=False)
+    write_text(os.path.join(arguments.output, "figures.json"), listed + "\n")
     write_text(os.path.join(arguments.output, "table.md"), text + "\n")
     print(text)
     return 0
@@ -139,9 +132,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1 or arguments.jobs < 1:
         raise UserError("--seeds and --jobs: at least 1")
-    read_config(
-        arguments.config, arguments.set
-    )  # what is wrong with it is told at once
+    read_config(arguments.config, arguments.set)  # what is wrong with it is told now
     return arguments
 
 

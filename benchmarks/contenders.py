@@ -16,6 +16,7 @@ import threadpoolctl
 import fcn_squeeze
 from benchmarks import loader
 from layers import threads
+from training.run_record import processor
 
 PRODUCT_SIZE = 2048
 PRODUCT_FLOP = 2 * PRODUCT_SIZE**3
@@ -188,9 +189,8 @@ class _CountMacs(chainer.FunctionHook):
         if "onvolution2D" not in function.label:
             return
         x, weight, _ = in_data
-        if hasattr(
-            function, "outh"
-        ):  # a deconvolution: each input pixel meets the kernel
+        # In a deconvolution, each input pixel meets the kernel.
+        if hasattr(function, "outh"):
             height, width = x.shape[2:]
         else:
             height, width = function._get_out_size(x.shape, weight.shape)
@@ -208,27 +208,12 @@ def _macs(model, size: tuple[int, int]) -> dict[str, int]:
 
 def _machine() -> str:
     """Processor, cores and the instruction set that BLAS chose."""
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as info:
-            model = next(
-                v
-                for k, v in (s.split(":", 1) for s in info if ":" in s)
-                if "model name" in k
-            )
-    except (OSError, StopIteration):
-        pass
-    libraries = threadpoolctl.threadpool_info()
-    blas = [
-        i
-        for i in libraries
+    kinds = [
+        f"{i['internal_api']} {i['version']} ({i.get('architecture', 'unknown')} kernels)"
+        for i in threadpoolctl.threadpool_info()
         if i["user_api"] == "blas" and "opencv" not in i["filepath"]
     ]
-    kind = ", ".join(
-        f"{i['internal_api']} {i['version']} ({i.get('architecture', 'unknown')} kernels)"
-        for i in blas
-    )
-    return f"{model.strip()}, {len(threads.cores())} cores, {kind}"
+    return f"{processor()}, {len(threads.cores())} cores, {', '.join(kinds)}"
 
 
 class StockChainer(ThisProject):

@@ -50,12 +50,12 @@ class Variant:
         """The words behind python: docs/chapter.md shows them."""
         settings = {"training_params.epochs": epochs, **self.settings}
         pairs = [f"{key}={json.dumps(v)}" for key, v in settings.items()]
+        # No text here needs JSON's quotes.
         pairs = [
-            pair.replace('"', "") for pair in pairs
-        ]  # no text here needs its quotes
-        options = [
-            w for p in [*pairs, f"output_path={output_path}"] for w in ("--set", p)
+            *(pair.replace('"', "") for pair in pairs),
+            f"output_path={output_path}",
         ]
+        options = [word for pair in pairs for word in ("--set", pair)]
         return [*self.program.split(), "--config", "config.yaml", *options]
 
 
@@ -210,10 +210,7 @@ def table(logs: dict[str, list[list[dict]]]) -> str:
             for key, factor in (("loss", 1), ("accuracy", 100), ("miou", 100))
         ]
         seconds = [series(log, "elapsed_time")[-1] / len(log) for log in runs]
-        cells = [
-            _mean_and_range(figures[0], 2),
-            *(_mean_and_range(f, 1) for f in figures[1:]),
-        ]
+        cells = [_mean_and_range(f, d) for f, d in zip(figures, (2, 1, 1), strict=True)]
         cells = [name, str(len(runs)), *cells, f"{statistics.median(seconds):.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

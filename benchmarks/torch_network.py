@@ -14,17 +14,12 @@ class PyTorch(ThisProject):
         self.model = _torch_network(torch, self.n_class)
         with np.load(weights, allow_pickle=False) as stored:
             state = {
-                name.replace("/", ".")
-                .replace(".W", ".weight")
-                .replace(".b", ".bias"): (torch.from_numpy(stored[name]))
-                for name in stored.files
+                _torch_name(name): torch.from_numpy(stored[name]) for name in stored
             }
         self.model.load_state_dict(state)
         self.torch = torch
-        self.images, self.labels = (
-            torch.from_numpy(self.x),
-            torch.from_numpy(self.t).long(),
-        )
+        self.images = torch.from_numpy(self.x)
+        self.labels = torch.from_numpy(self.t).long()
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), eps=1e-8, weight_decay=WEIGHT_DECAY
         )
@@ -64,6 +59,10 @@ class ChannelsLast(PyTorch):
         super().build(weights)
         self.model = self.model.to(memory_format=self.torch.channels_last)
         self.images = self.images.contiguous(memory_format=self.torch.channels_last)
+
+
+def _torch_name(name: str) -> str:
+    return name.replace("/", ".").replace(".W", ".weight").replace(".b", ".bias")
 
 
 def _torch_network(torch, n_class: int):

@@ -2,12 +2,7 @@
 
 from dataset.file_finder import find_image, find_label, label_beside
 from dataset.label_reader import palette_table
-from dataset.label_table import (
-    LabelTable,
-    ignoring,
-    read_label_table,
-    with_label_rules,
-)
+from dataset.label_table import LabelTable, ignoring, read_label_table, with_label_rules
 from dataset.list_reader import read_list
 from files.errors import UserError, printable
 

@@ -29,16 +29,11 @@ def ensure_configured_demo_data(image_dir_path: str | Path) -> None:
     """Make the demo data if a configuration names it (data/demo/images) and it is missing.
 
     Raises:
-        OSError: as `make_demo_data`.
+        UserError, OSError: as `ensure_demo_data`.
     """
     images = Path(image_dir_path)
-    if images.parts[-3:] != ("data", "demo", "images"):
-        return
-    if missing_file(images.parent) is None:
-        return
-    refuse_incomplete(images.parent)
-    print(f"drawing the demo street scenes into {images.parent} (once, about 10 s)")
-    ensure_demo_data(images.parent)
+    if images.parts[-3:] == ("data", "demo", "images"):
+        ensure_demo_data(images.parent)
 
 
 def ensure_demo_data(folder: str | Path) -> bool:
@@ -48,12 +43,15 @@ def ensure_demo_data(folder: str | Path) -> bool:
         bool: whether anything was made.
 
     Raises:
+        UserError: some of its files are there, and some are missing.
         OSError: as `make_demo_data`.
     """
-    if is_complete(folder):
+    folder = Path(folder)
+    if missing_file(folder) is None:
         return False
-    refuse_incomplete(Path(folder))
-    make(Path(folder), 0, SPLITS, replace=False)
+    refuse_incomplete(folder)
+    print(f"drawing the demo street scenes into {folder} (once, about 10 s)")
+    make(folder, 0, SPLITS, replace=False)
     return True
 
 
@@ -102,13 +100,8 @@ def make(folder, seed, splits, replace):
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def is_complete(folder: str | Path) -> bool:
-    """Whether the table, the three lists and every image they name are there."""
-    return missing_file(Path(folder)) is None
-
-
 def missing_file(folder: Path) -> Path | None:
-    """The first file of the set that is not there.
+    """The first file of the set that is not there: the table, a list, or what a list names.
 
     Raises:
         UserError: a list is no text.
@@ -170,7 +163,7 @@ def publish(draft, folder, replace):
         if not folder.is_dir():
             raise
     if not replace:
-        if is_complete(folder):
+        if missing_file(folder) is None:
             return  # another start was quicker, with the same pixels
         refuse_incomplete(folder)
     pointers = [path.name for path in draft.glob("*_image_pointer")]

@@ -121,9 +121,8 @@ def over_seeds(runs: list[Run]) -> str:
     groups: dict[tuple, list[Run]] = {}
     for run in runs:
         keys = {k: v for k, v in _compared(run).items() if k != "seed"}
-        groups.setdefault(
-            tuple(sorted((k, str(v)) for k, v in keys.items())), []
-        ).append(run)
+        settings = tuple(sorted((key, str(value)) for key, value in keys.items()))
+        groups.setdefault(settings, []).append(run)
     rows = [["mean over seeds", "runs", "validation mean IoU", "test mean IoU"]]
     for group in groups.values():
         if len({run.config.get("seed") for run in group}) > 1:
@@ -187,28 +186,24 @@ def _compared(run: Run) -> dict[str, object]:
 def as_csv(runs: list[Run]) -> str:
     """A line a run: seed, best epoch, figures in [0, 1], then the test IoU of each class."""
     names = dict.fromkeys(name for run in runs for name in _ious(run))
-    keys = "miou", "accuracy", "loss"
+    rows = [
+        {
+            "run": run.folder,
+            "seed": run.config.get("seed"),
+            "epochs": len(run.log),
+            "best_epoch": run.log[run.best]["epoch"],
+            "validation_miou": run.validation("miou", run.best),
+            "validation_accuracy": run.validation("accuracy", run.best),
+            "validation_loss": run.validation("loss", run.best),
+            "test_miou": run.test("mean_iou"),
+            "test_accuracy": run.test("pixel_accuracy"),
+            "s_per_epoch": round(run.seconds, 3),
+            **{f"IoU {name}": _ious(run).get(name) for name in names},
+        }
+        for run in runs
+    ]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["run", "seed", "epochs", "best_epoch", *(f"validation_{key}" for key in keys)]
-        + [
-            "test_miou",
-            "test_accuracy",
-            "s_per_epoch",
-            *(f"IoU {name}" for name in names),
-        ]
-    )
-    for run in runs:
-        writer.writerow(
-            [
-                run.folder,
-                run.config.get("seed"),
-                len(run.log),
-                run.log[run.best]["epoch"],
-            ]
-            + [run.validation(key, run.best) for key in keys]
-            + [run.test("mean_iou"), run.test("pixel_accuracy"), round(run.seconds, 3)]
-            + [_ious(run).get(name) for name in names]
-        )
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()

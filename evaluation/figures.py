@@ -15,9 +15,8 @@ from evaluation.run_log import best_entry, series
 from files.png_writer import write_png
 
 _TRAINING, _VALIDATION, _BEST = "#1f77b4", "#d95f02", "#2a7f3f"
-_EXPLODED = (
-    30  # times the median of the losses: the largest one takes up the whole axis
-)
+# Times the median of the losses: the largest one takes up the whole axis.
+_EXPLODED = 30
 _FEW = 30  # a dot marks each epoch of a curve that has no more than this
 
 

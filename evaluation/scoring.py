@@ -41,19 +41,12 @@ class ScoredImage:
     reliability: np.ndarray
 
 
-def predict_example(
-    segmenter: Segmenter, dataset: DatasetPreProcessor, index: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction and truth of an image of a list at network size: int64, int32 (H, W)."""
-    image, truth = dataset[index]
-    return segmenter.scores(image).argmax(axis=0), truth
-
-
 def example_row(
     segmenter: Segmenter, dataset: DatasetPreProcessor, index: int, title: str
 ) -> panels.Row:
-    """Panels of an image of a list at network size."""
-    prediction, truth = predict_example(segmenter, dataset, index)
+    """Panels of an image of a list, at the size that the network works at."""
+    image, truth = dataset[index]
+    prediction = segmenter.scores(image).argmax(axis=0)
     photo, _ = dataset.plain_pair(index)
     return panels.comparison_row(
         title, photo, truth, prediction, dataset.args.label_table

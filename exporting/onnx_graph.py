@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import chainer
 import numpy as np
 import onnx
+from chainer.utils.conv_nd import as_tuple
 
 from dataset.label_table import LabelTable
 from exporting import onnx_photo
@@ -64,7 +65,8 @@ def photo_graph(model: FCN, settings: PhotoSettings) -> onnx.ModelProto:
     x = onnx_photo.normalize(g, x, settings.normalizer)
     x = onnx_photo.fill_up(g, x, multiple)
     scores = add_network(g, model, x)
-    start, end = np.zeros(2, np.int64), g.add("Concat", *_as_vectors(g, small), axis=0)
+    ends = [g.add("Unsqueeze", side, np.array([0])) for side in small]
+    start, end = np.zeros(2, np.int64), g.add("Concat", *ends, axis=0)
     scores = g.add("Slice", scores, start, end, np.array([2, 3]), name="scores")
     classes = g.choose(
         is_scaled,
@@ -164,9 +166,9 @@ def _add_convolution(g: GraphBuilder, name: str, link, x: Value) -> Value:
         x,
         *parameters,
         kernel_shape=link.W.shape[2:],
-        strides=_pair(link.stride),
-        pads=_pair(link.pad) * 2,
-        dilations=_pair(dilate),
+        strides=as_tuple(link.stride, 2),
+        pads=as_tuple(link.pad, 2) * 2,
+        dilations=as_tuple(dilate, 2),
     )
 
 
@@ -174,11 +176,3 @@ def _add_pooling(g: GraphBuilder, x: Value) -> Value:
     # Chainer's windows cover the last row and column (cover_all). Sides are even here, so one
     # more row and column does the same, and needs no ceil_mode, which some engines lack.
     return g.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1])
-
-
-def _pair(number) -> list[int]:
-    return list(number) if isinstance(number, tuple) else [number, number]
-
-
-def _as_vectors(g: GraphBuilder, scalars: list[Value]) -> list[Value]:
-    return [g.add("Unsqueeze", scalar, np.array([0])) for scalar in scalars]

@@ -95,10 +95,7 @@ def _take(lock, folder: str, path: str) -> None:
         )
     try:
         _lock(lock)
-    except (
-        BlockingIOError,
-        PermissionError,
-    ):  # the error of Linux and macOS | of Windows
+    except (BlockingIOError, PermissionError):  # Linux and macOS | Windows
         raise UserError(
             f"output_path: {printable(folder)} is in use by another run (process "
             f"{content.strip() or 'unknown'}); wait for it to end, or choose another "

@@ -83,9 +83,8 @@ class EpochTable(extension.Extension):
         seconds = self._if_wide(f"{now - self._start:.1f}")
         print_above(f"{epoch:4}/{self._epochs:<4}{''.join(cells)}{seconds}")
         self._start = now
-        largest = max(
-            figures.get(key, 0) for key in ("main/loss", "validation/main/loss")
-        )
+        losses = "main/loss", "validation/main/loss"
+        largest = max(figures.get(key, 0) for key in losses)
         if largest > _LARGEST_LOSS and not self._has_warned:
             self._has_warned = True
             print_above(
@@ -114,13 +113,8 @@ class EpochBar(extension.Extension):
         self._bar = None
 
     def initialize(self, trainer) -> None:
-        all_iterations, done = (
-            self._epochs * self._iterations,
-            trainer.updater.iteration,
-        )
-        self._bar = progress_bar(
-            None, all_iterations, "batch", self._epoch(trainer), done
-        )
+        total, done = self._epochs * self._iterations, trainer.updater.iteration
+        self._bar = progress_bar(None, total, "batch", self._epoch(trainer), done)
 
     def __call__(self, trainer) -> None:
         self._bar.set_description_str(self._epoch(trainer), refresh=False)

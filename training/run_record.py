@@ -42,7 +42,7 @@ def write_record(
             "NumPy": np.__version__,
             "OpenCV": cv2.__version__,
         },
-        "machine": f"{platform.platform()}, {_processor()}, {threads.worker_count()} cores",
+        "machine": f"{platform.platform()}, {processor()}, {threads.worker_count()} cores",
         "data": {name: data_fingerprint(data) for name, data in lists.items()},
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
@@ -57,7 +57,7 @@ def _options(arguments: argparse.Namespace) -> list[str]:
     return ["--overwrite"] if arguments.overwrite else []
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name; Linux tells it only in a file."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:

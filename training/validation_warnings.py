@@ -29,10 +29,9 @@ class ValidationWarnings(extension.Extension):
 
     def __init__(self, names: list[str]):
         self._names = names
-        self._alone = 0  # epochs in a row in which one class only was predicted
-        self._never = np.zeros(
-            len(names), np.int64
-        )  # in which a class was not predicted
+        # Epochs in a row in which one class only was predicted, or a class was not.
+        self._alone = 0
+        self._never = np.zeros(len(names), np.int64)
 
     def __call__(self, trainer) -> None:
         confusion = trainer.get_extension("validation").confusion

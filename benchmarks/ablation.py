@@ -24,6 +24,7 @@ from config import read_config
 from files.command_line import add_config_arguments
 from files.errors import UserError, run_program
 from files.paths import PROJECT
+from files.text_table import markdown
 from files.whole_file import write_text
 from files.yaml_reader import flatten
 from layers import threads
@@ -238,15 +239,12 @@ def mean(found: list[dict[str, float]]) -> dict[str, float]:
 
 def table(found: dict[str, list[dict[str, float]]]) -> str:
     """The figures as Markdown: mean and standard deviation over the seeds, in per cent."""
-    lines = [
-        f"| recipe | runs | pixel accuracy | mean IoU | of classes below {_RARE:.0%} of the pixels |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    rare = f"of classes below {_RARE:.0%} of the pixels"
+    rows = [["recipe", "runs", "pixel accuracy", "mean IoU", rare]]
     for name, of_seeds in found.items():
         columns = zip(*(f.values() for f in of_seeds), strict=True)
-        cells = [name, str(len(of_seeds)), *map(_mean_and_spread, columns)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([name, str(len(of_seeds)), *map(_mean_and_spread, columns)])
+    return markdown(rows)
 
 
 def _rare_iou(scores: dict) -> float:

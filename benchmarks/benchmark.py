@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks import contenders, torch_network
+from files.text_table import markdown
 
 KINDS = {
     "stock Chainer": contenders.StockChainer,
@@ -168,13 +169,15 @@ def table(asked: dict[str, Contender]) -> str:
     flop = ours.about["flop"]
     base = asked.get("PyTorch", asked["stock Chainer"])
     versus = "PyTorch" if base is asked.get("PyTorch") else "stock Chainer"
-    rows = [
-        (
-            f"| | training step, ms an image | share of peak | ratio to {versus} | forward only, "
-            f"ms an image | share of peak | ratio to {versus} | peak memory | first loss |"
-        ),
-        "| --- " * 9 + "|",
+    shares = "share of peak", f"ratio to {versus}"
+    head = [
+        "",
+        "training step, ms an image",
+        *shares,
+        "forward only, ms an image",
+        *shares,
     ]
+    rows = [[*head, "peak memory", "first loss"]]
     for name, contender in asked.items():
         cells = [name]
         for question in ("step", "forward"):
@@ -185,8 +188,8 @@ def table(asked: dict[str, Contender]) -> str:
             cells += [spread(values), f"{reached:.0%}", f"{ratio:.2f}"]
         cells += [f"{contender.ask('memory') / 1e9:.2f} GB"]
         cells += [f"{contender.about['loss']:.5f}"]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        rows.append(cells)
+    return markdown(rows)
 
 
 def evaluator_row(ours: Contender) -> list[str]:
@@ -202,6 +205,7 @@ def side_table(ours: Contender) -> str:
     read, cached = ([1000 * s for s in seconds[key]] for key in ("read", "cached"))
     epochs = [a / b for a, b in zip(seconds["epochs"], seconds["steps"])]
     rows = [
+        ["", "median (fastest to slowest)", ""],
         evaluator_row(ours),
         ["loader: read, scale, normalise, flip a 960 x 720 PNG, ms", spread(read), ""],
         ["loader: an image read before, ms", spread(cached), ""],
@@ -215,28 +219,20 @@ def side_table(ours: Contender) -> str:
         ),
         ["epoch (images read before) / its training steps", spread(epochs, 2), ""],
     ]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(
-        ["| | median (fastest to slowest) | |", "| --- " * 3 + "|", *lines]
-    )
+    return markdown(rows)
 
 
 def layer_table(layers: list[tuple], peak: float, batch: int) -> str:
     """Time by layer; the products' share of peak where a layer is a product."""
-    rows = [
-        (
-            "| layer | forward, ms an image | share of peak | backward, ms an image "
-            "| share of peak |"
-        ),
-        "| --- " * 5 + "|",
-    ]
+    share = "share of peak"
+    rows = [["layer", "forward, ms an image", share, "backward, ms an image", share]]
     for name, passes in layers:
         cells = [name]
         for seconds, flop in passes:
             cells.append(f"{1000 * seconds / batch:.2f}")
             cells.append(f"{flop * batch / seconds / peak:.0%}" if flop else "")
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        rows.append(cells)
+    return markdown(rows)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from evaluation.figures import percentages
 from evaluation.run_log import read_log, series
 from files.errors import UserError, run_program
 from files.paths import PROJECT
+from files.text_table import markdown
 from files.whole_file import write_bytes, write_text
 
 EPOCHS = 12
@@ -115,7 +116,7 @@ FIGURES = {
     },
     "lovasz": {"lovasz 0": Variant({"training_params.lovasz": 0})},
 }
-# Of other images or classes: beside the demo's curve, theirs would say nothing.
+# Runs on other images, whose curves cannot be compared with the demo's.
 ALONE = {"cells"}
 VARIANTS = {"baseline": BASELINE} | {
     name: variant for runs in FIGURES.values() for name, variant in runs.items()
@@ -200,10 +201,8 @@ def read_logs(output: Path, epochs: int) -> dict[str, list[list[dict]]]:
 
 def table(logs: dict[str, list[list[dict]]]) -> str:
     """The figures of the last epoch as Markdown: the mean over the seeds, and their range."""
-    lines = [
-        "| run | seeds | validation loss | pixel accuracy, % | mean IoU, % | s an epoch |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    shares = "pixel accuracy, %", "mean IoU, %"
+    rows = [["run", "seeds", "validation loss", *shares, "s an epoch"]]
     for name, runs in logs.items():
         figures = [
             [series(log, f"validation/main/{key}")[-1] * factor for log in runs]
@@ -211,9 +210,9 @@ def table(logs: dict[str, list[list[dict]]]) -> str:
         ]
         seconds = [series(log, "elapsed_time")[-1] / len(log) for log in runs]
         cells = [_mean_and_range(f, d) for f, d in zip(figures, (2, 1, 1), strict=True)]
-        cells = [name, str(len(runs)), *cells, f"{statistics.median(seconds):.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        median = f"{statistics.median(seconds):.1f}"
+        rows.append([name, str(len(runs)), *cells, median])
+    return markdown(rows)
 
 
 def _mean_and_range(values: list[float], digits: int) -> str:

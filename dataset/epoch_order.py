@@ -65,7 +65,7 @@ class EpochOrder:
         self._processes = processes
 
     def __call__(self, current_order: np.ndarray, current_position: int) -> np.ndarray:
-        """The order of the epoch after the one in current_order (Chainer asks with 0, 1, 2...)."""
+        """The order of the epoch after current_order's; Chainer's first call gives it 0, 1, 2..."""
         return self.order(self.draw(max(current_order.max(), 0)).epoch + 1)
 
     def draw(self, number: int) -> Draw:

@@ -173,7 +173,7 @@ def differences(runs: list[Run]) -> str:
 
 
 def _compared(run: Run) -> dict[str, object]:
-    """The configuration but for output_path; its paths, which are relative to the run, as one sees them."""
+    """The configuration without output_path; paths, stored relative to the run, as seen from here."""
     return {
         key: os.path.normpath(os.path.join(run.folder, str(value)))
         if key.endswith(("_path", "_pointer"))

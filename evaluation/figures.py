@@ -53,7 +53,7 @@ def draw_curves(log: list[dict], path: str) -> None:
 
 
 def draw_cross_entropy(axes: Axes, log: list[dict], **style) -> None:
-    """Draw what validation's loss can be compared with, where the training loss holds more."""
+    """Draw training's cross entropy, validation's loss, where its own loss has further terms."""
     values = np.array(series(log, "main/cross_entropy"), float)
     if np.isfinite(values).any() and (values != series(log, "main/loss")).any():
         style |= {
@@ -93,7 +93,7 @@ def curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
 
 
 def scale_losses(axes: Axes) -> None:
-    """Give drawn losses a logarithmic axis where one has exploded: else all others lie on the floor."""
+    """Give drawn losses a logarithmic axis where one has exploded: else all others look like 0."""
     losses = np.concatenate([line.get_ydata() for line in axes.get_lines()]).astype(
         float
     )

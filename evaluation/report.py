@@ -31,7 +31,7 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 def write_report(folder: str) -> str:
     """Write ``report.html`` from what training and scoring have left in a folder.
 
-    What is missing yet is left out; scores of weights that have been trained over since, too.
+    What is missing yet is left out; so are scores of weights that a later training has replaced.
 
     Args:
         folder: output_path of the run.

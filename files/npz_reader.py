@@ -58,7 +58,7 @@ def read_npz(
             _refuse_large(path, what, file.size, max_bytes)
             _verify_checksum(path, file, must_have_checksum)
             with zipfile.ZipFile(file) as archive:
-                # A text is one item, and read as a whole; check() sees its size first.
+                # Text is read in one piece, whatever its size; check() sees the size first.
                 file.limit = max_bytes
                 members = {_name(member): member for member in archive.infolist()}
                 unpacked = sum(member.file_size for member in members.values())

@@ -6,8 +6,8 @@ plain ``import cv2``.
 
 import os
 
-# Pixels that one picture may have: predict.py takes about 32 bytes for each, so 1 GiB. Who has
-# larger pictures and more memory sets the variable, which is OpenCV's own.
+# Pixels that one picture may have: predict.py takes about 32 bytes for each, so 1 GiB. The
+# variable, OpenCV's own, allows larger pictures where there is more memory.
 LIMIT_NAME = "OPENCV_IO_MAX_IMAGE_PIXELS"
 _wanted = os.environ.get(LIMIT_NAME, "")
 MAX_PIXELS = int(_wanted) if _wanted.isdecimal() and len(_wanted) < 12 else 1 << 25

@@ -1,4 +1,4 @@
-"""Formats tables and percentages for a terminal."""
+"""Formats tables and percentages as text."""
 
 import math
 import unicodedata
@@ -22,6 +22,12 @@ def align(rows: Sequence[Sequence[str]]) -> str:
             cells.append(" " * (width - _columns(cell)) + cell)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a table in Markdown; the first one is its heading."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "| --- " * len(rows[0]) + "|", *lines[1:]])
 
 
 def _columns(text: str) -> int:

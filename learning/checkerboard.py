@@ -33,7 +33,7 @@ def figure(subject: Subject) -> dict:
 def train(photos: np.ndarray, ksize: int) -> dict:
     """Train one deconvolution to make photos out of photos a quarter of the size.
 
-    It begins with all weights alike: what is uneven then is the overlap alone.
+    All weights begin alike, so that what is uneven at the start comes from the overlap alone.
 
     Args:
         photos: float32 (N, 1, H, W) in [0, 1].

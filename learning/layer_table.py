@@ -15,7 +15,9 @@ from files.text_table import align
 
 PHOTO = "photo"
 _POOLING = {"ksize": 3, "stride": 2}  # all max pooling of the network
-_PERIOD = 16  # outputs after which the sizes of their boxes repeat
+_PERIOD = (
+    16  # neighbouring outputs, after which the sizes of their receptive fields repeat
+)
 
 
 class Layer(NamedTuple):

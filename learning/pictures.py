@@ -56,7 +56,7 @@ def signed(values: np.ndarray) -> np.ndarray:
 def heat(values: np.ndarray) -> np.ndarray:
     """float (H, W), not negative -> uint8 (H, W, 3): 0 black, large values yellow.
 
-    The largest 0.5 % share the brightest colour: a few pixels would leave the rest black.
+    The largest 0.5 % share the brightest colour, or a few pixels would leave the rest black.
     """
     top = max(float(np.percentile(values, 99.5)), 1e-30)
     levels = (255 * np.clip(values / top, 0, 1)).astype(np.uint8)

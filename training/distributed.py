@@ -23,7 +23,7 @@ from layers import threads
 # How many processes were started together: set by Open MPI, by MPICH and Intel MPI, and by
 # MVAPICH for each of them.
 _SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-# Batches of a list to be scored are at most this part of it, so that up to 8 processes get some.
+# A list to be scored is cut into at least so many batches, so that up to 8 processes get some.
 _SHARES = 8
 # Other ranks wait this many seconds before they report an error: most errors hit all ranks, and
 # rank 0 should speak.
@@ -89,7 +89,7 @@ class OneProcess:
         return [item]
 
     def share(self, size: int, batch_size: int) -> tuple[np.ndarray, int]:
-        """The images of a list that this process scores: every so many batches one.
+        """The images of a list that this process scores: one batch out of every ``size``.
 
         The batches themselves do not depend on the number of processes, so that all numbers
         computed of an image are those of one process, to the bit.

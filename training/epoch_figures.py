@@ -1,7 +1,7 @@
 """Loss, accuracy, mean IoU and mean Dice of an epoch, in training and validation; train.py's extensions.
 
-Chainer's own average over batches, in which the short last one weighs as much as the others;
-and means of IoU and Dice cannot be averaged at all.
+Chainer's own figures are means over the batches: the short last one weighs as much as the others,
+and the mean of the batches' IoU or Dice is not that of the whole set.
 """
 
 from collections.abc import Callable

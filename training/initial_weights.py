@@ -108,7 +108,7 @@ def _refuse_numbers(path: str, shapes: Shapes) -> None:
 
 
 def _class_axes(name: str) -> tuple[int, ...]:
-    """The axes of a parameter along which each class has a row, or one for each of its inputs."""
+    """The axes of a parameter that have an entry a class; the second of add_layer has three."""
     if not name.startswith(("score_", "add_layer", "upsample_")):
         return ()
     return (0,) if name.endswith("/b") or name.startswith("score_") else (0, 1)

@@ -41,9 +41,9 @@ def take_over(
 ) -> str | None:
     """Prepare a folder for the files of a run.
 
-    A new run moves the results of an earlier one aside, if it has left a snapshot: who types the
-    command again after a crash, and forgets --resume, loses nothing. discard_earlier() removes
-    them.
+    A new run moves the results of an earlier one aside, if that has left a snapshot: nothing is
+    lost when somebody types the command again after a crash, and forgets --resume.
+    discard_earlier() removes them.
 
     Args:
         resumed: the snapshot that the run goes on from; None if it starts at the beginning.
@@ -131,7 +131,7 @@ def clear(folder: str) -> None:
 
 
 def _move_results(source: str, target: str) -> None:
-    """Move results between folders, the snapshot last: who finds it there finds all."""
+    """Move results between folders, the snapshot last: where it is, all the others are."""
     last = snapshots(source)
     others = [path for path in _files(source, _RESULTS) if path not in last]
     for path in [*others, *last]:

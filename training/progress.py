@@ -29,7 +29,7 @@ _TABLES = (
 # classes (up to 10) and the Lovász loss (up to 100) add to it, but never come near this.
 _LARGEST_LOSS = 1000
 _GROUPS = "training", "validation"
-# Drawing the curves takes 0.2 s. It may take up one part in so many of the training's time.
+# Drawing the curves takes 0.2 s, and may take one part in so many of the training's time.
 _RARENESS = 5
 # Validation images that are drawn.
 _SHOWN = 4

@@ -78,15 +78,15 @@ def changeable(settings: Settings) -> set[str]:
 def changeable_after(epoch: int, there: Settings, here: Settings) -> set[str]:
     """changeable(), given that a run has come to some epoch.
 
-    Two runs had the same learning rates until then if their schedules restart or end at the same
-    epochs, up to the first that is not before it.
+    Until then, two runs had the same learning rates if their schedules restart or end at the same
+    epochs: those before that epoch, and the first one after it or at it.
     """
     is_same = _ends(there, epoch) == _ends(here, epoch)
     return changeable(here) | (_SCHEDULE if is_same else set())
 
 
 def _ends(settings: Settings, epoch: int) -> list[int]:
-    """The epochs at which the schedule restarts or ends, up to the first that is not before one."""
+    """The epochs at which the schedule restarts or ends: those before an epoch, and the first one after it or at it."""
     restarts = settings.get("training_params.restarts", [])
     ends = [*restarts, settings["training_params.epochs"]]
     return [end for start, end in zip([0, *ends], ends) if start < epoch or not start]

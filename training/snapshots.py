@@ -110,7 +110,7 @@ class Snapshots(extension.Extension):
             return
         iteration = int(state["updater/iteration"])
         write_npz(_path(folder, iteration), state)
-        # A snapshot of a later iteration is one that was broken, or that we went on before.
+        # A snapshot of a later iteration was broken, or the run went on from an earlier one.
         older = [path for path in snapshots(folder) if iteration_of(path) <= iteration]
         for path in set(snapshots(folder)) - set(older[:_KEPT]):
             try:

@@ -11,8 +11,8 @@ import chainer_compat
 import chainer
 import numpy as np
 
-# The average of the first t steps forgets as fast as with a decay of (1 + t) / (10 + t), so that
-# the random weights of the start do not stay in it.
+# In step t the decay is at most (1 + t) / (10 + t): otherwise the random weights of the start
+# would stay in the average for long.
 _START = 10
 
 

@@ -170,7 +170,7 @@ def draw_park(canvas, x, side, near, far):
         canvas.fill(upright(x, z, z + 0.08, 0, tall), post, "Fence", 10)
 
 
-def plan_frontage(canvas, x, side):
+def plan_frontage(canvas):
     """What lines one side of the street: [(kind, near, far)], from here to the end."""
     rng, z, plan = canvas.rng, 1.0, []
     built = rng.uniform(0.4, 0.9)
@@ -211,7 +211,7 @@ def render_scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     for side, kerb in ((-1, left), (1, right)):
         walk = rng.uniform(2, 4.5)
         front = kerb + side * walk
-        for kind, near, far in plan_frontage(canvas, front, side):
+        for kind, near, far in plan_frontage(canvas):
             if kind == "street":
                 crossings.append((*sorted((kerb, kerb + side * 80)), near, far))
                 if near < 40:  # a car comes out of the side street or goes in

@@ -1,5 +1,7 @@
 """Lets Chainer 7.8.1 import and run on NumPy 2 and Python 3.12+; import it before chainer.
 
+The ``__init__.py`` of a folder that needs Chainer throughout does it for all modules in it.
+
 Chainer's last release is from 2022. What it needs and no longer finds is put back here, each
 name only where it is missing, so that the module does nothing on an old installation:
 

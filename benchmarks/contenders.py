@@ -6,8 +6,6 @@ import time
 from collections import defaultdict
 from types import SimpleNamespace
 
-import chainer_compat
-
 import chainer
 import numpy as np
 import psutil

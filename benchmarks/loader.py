@@ -5,8 +5,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

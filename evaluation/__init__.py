@@ -5,6 +5,8 @@ import os
 import sys
 from contextlib import suppress
 
+import chainer_compat
+
 if "matplotlib" not in sys.modules:
     # Its import fails where MPLBACKEND names no backend. Figures go to files here and need none.
     backend = os.environ.pop("MPLBACKEND", None)

@@ -2,8 +2,6 @@
 
 import math
 
-import chainer_compat
-
 import chainer
 import chainer.functions as F
 

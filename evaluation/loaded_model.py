@@ -2,8 +2,6 @@
 
 import os
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -8,8 +8,6 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.backends import cuda

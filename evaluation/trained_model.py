@@ -3,8 +3,6 @@
 import argparse
 import os
 
-import chainer_compat
-
 import chainer
 
 from config import Config, set_global_config

@@ -1,7 +1,5 @@
 """Chooses the device of a run: the CPU, or a GPU through CuPy."""
 
-import chainer_compat
-
 import chainer
 from chainer.backends import cuda
 

@@ -6,8 +6,6 @@ ChainerX arrays, float16, groups, double backpropagation, rare arguments) Chaine
 computes.
 """
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.backends import cuda

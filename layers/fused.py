@@ -5,8 +5,6 @@ the cache, and each convolution writes into its maps of the one result. With gra
 functions run one by one, as each of their results is needed again.
 """
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -5,8 +5,6 @@ width x maps at the input's size: for upsample_final at batch 20 and 32 classes 
 small convolution and an interleave (see ``deconvolution.Interleave``) it needs 0.1 GB.
 """
 
-import chainer_compat
-
 import chainer
 import chainer.functions as F
 from chainer.backends import cuda

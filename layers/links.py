@@ -5,8 +5,6 @@ parameters, initial values and weight files are those of ``chainer.links``; a
 ``Convolution2D`` also reads and writes the files of a ``DilatedConvolution2D``.
 """
 
-import chainer_compat
-
 import chainer
 import chainer.links as L
 

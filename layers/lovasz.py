@@ -5,8 +5,6 @@ class counts by class. It has no gradient, but its Lovász extension has (Berman
 Blaschko: *The Lovász-Softmax loss*, CVPR 2018, equations 8 to 10).
 """
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

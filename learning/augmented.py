@@ -1,7 +1,5 @@
 """One training image as the network is given it epoch by epoch, and upside down: augmentation's figure."""
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

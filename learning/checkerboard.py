@@ -1,7 +1,5 @@
 """Why a deconvolution's kernel is a multiple of its stride: the figure of the checkerboards."""
 
-import chainer_compat
-
 import chainer
 import numpy as np
 import threadpoolctl

@@ -1,7 +1,5 @@
 """What conv1 and the Fire modules answer to a photo: the figure of the feature maps."""
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

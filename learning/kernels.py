@@ -1,7 +1,5 @@
 """What random, bilinear and learnt kernels make of a small picture: the figure of the deconvolution."""
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer import functions as F

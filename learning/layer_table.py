@@ -6,8 +6,6 @@ The page computes the same for a size that its reader enters (learning/page/laye
 import math
 from typing import NamedTuple
 
-import chainer_compat
-
 import chainer
 
 from fcn_squeeze import FCN

@@ -4,8 +4,6 @@ import glob
 import os
 import re
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

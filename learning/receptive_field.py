@@ -1,7 +1,5 @@
 """What part of the photo a score depends on, and how much: the figure of the receptive fields."""
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -91,6 +91,24 @@ def test_no_module_imports_itself_in_a_circle():
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def imports_chainer(path: Path) -> bool:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom)]
+    return any(name.split(".")[0] == "chainer" for name in names)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, path in MODULES.items() if imports_chainer(path))
+)
+def test_chainer_compat_is_imported_before_chainer(name):
+    """By the module, or once for all modules of its folder."""
+    folder = name.partition(".")[0]
+    assert (
+        name == "chainer_compat" or "chainer_compat" in IMPORTS[name] | IMPORTS[folder]
+    )
+
+
 def test_the_top_level_holds_the_chapters_files_and_the_programs():
     assert len(list(ROOT.glob("*.py"))) <= 14
 

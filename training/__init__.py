@@ -1,1 +1,3 @@
 """The run: loop, snapshots, processes, progress."""
+
+import chainer_compat

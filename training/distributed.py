@@ -10,8 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -6,8 +6,6 @@ and the mean of the batches' IoU or Dice is not that of the whole set.
 
 from collections.abc import Callable
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.backends import cuda

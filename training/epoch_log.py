@@ -3,8 +3,6 @@
 import json
 import os
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from pydantic import TypeAdapter, ValidationError

@@ -6,8 +6,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import chainer_compat
-
 from chainer.training import extension
 
 from files.errors import UserError, printable

@@ -1,7 +1,5 @@
 """Keeps layers as they are while the others are trained, ``freeze``; train.py calls it."""
 
-import chainer_compat
-
 import chainer
 
 

@@ -7,8 +7,6 @@ and a class is found again by its name, whatever its number.
 from pathlib import Path
 from types import SimpleNamespace
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.backends import cuda

@@ -3,8 +3,6 @@
 import bisect
 from collections.abc import Callable
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

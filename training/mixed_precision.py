@@ -1,7 +1,5 @@
 """Adam for ``dtype: mixed16``: float16 weights with float32 masters, and a scaled loss."""
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.backends import cuda

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.training import extension

@@ -2,8 +2,6 @@
 
 import time
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -3,8 +3,6 @@
 import os
 import time
 
-import chainer_compat
-
 import numpy as np
 from chainer.training import extension
 

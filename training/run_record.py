@@ -8,8 +8,6 @@ import platform
 import time
 from contextlib import suppress
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -5,8 +5,6 @@ import contextlib
 import os
 from dataclasses import InitVar, dataclass, field
 
-import chainer_compat
-
 import chainer
 
 from config import Config

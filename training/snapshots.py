@@ -4,8 +4,6 @@ import os
 import re
 import sys
 
-import chainer_compat
-
 import chainer
 import numpy as np
 from chainer.training import extension

@@ -1,7 +1,5 @@
 """Sends the next batch to the GPU while it computes; train.py takes its converters from here."""
 
-import chainer_compat
-
 import chainer
 from chainer.backends import cuda
 

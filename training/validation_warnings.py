@@ -1,7 +1,5 @@
 """Says in a sentence where validation goes wrong in a way that curves hide; an extension of train.py."""
 
-import chainer_compat
-
 import numpy as np
 from chainer.training import extension
 

@@ -6,8 +6,6 @@ Juditsky, *Acceleration of Stochastic Approximation by Averaging*, 1992).
 
 import copy
 
-import chainer_compat
-
 import chainer
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Formats tables and percentages as text."""
+"""Formats tables and percentages for a terminal."""
 
 import math
 import unicodedata

@@ -79,7 +79,7 @@ def test_no_signal_is_sent_to_find_out_whether_a_process_lives(monkeypatch):
 
 def test_ctrl_break_asks_a_run_to_end(monkeypatch):
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
-    assert signal.SIGUSR1 in interruption.stop_signals()
+    assert signal.SIGUSR1 in interruption._signals()
 
 
 def test_suggested_commands_are_quoted_as_windows_shells_read_them(monkeypatch):

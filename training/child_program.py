@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 from files.paths import PROJECT
-from training.interruption import stop_signals
 
 
 def run_child(program: str, arguments: list[str]) -> int:
@@ -30,7 +29,7 @@ def run_child(program: str, arguments: list[str]) -> int:
         if child is not None and number == signal.SIGTERM:
             child.terminate()
 
-    previous = {n: signal.signal(n, pass_on) for n in stop_signals()}
+    previous = {n: signal.signal(n, pass_on) for n in _signals()}
     try:
         sys.stdout.flush()
         words = [sys.executable, str(PROJECT / program), *arguments]
@@ -44,3 +43,11 @@ def run_child(program: str, arguments: list[str]) -> int:
     if code < 0:
         return 128 - code
     return code or (128 + received[0] if received else 0)
+
+
+def _signals() -> list[int]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Under nohup SIGHUP is ignored, so that the run outlives its terminal: leave it so.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers

@@ -23,7 +23,7 @@ class StopSignals:
         self._previous: dict = {}
 
     def __enter__(self) -> None:
-        for number in stop_signals():
+        for number in _signals():
             self._previous[number] = signal.signal(number, self._ask_to_end)
 
     def __exit__(self, *exception) -> None:
@@ -60,8 +60,7 @@ def _write_to_nowhere() -> None:
     os.close(nowhere)
 
 
-def stop_signals() -> list[int]:
-    """Numbers of the signals by which a program is asked to end."""
+def _signals() -> list[int]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGBREAK"):  # Windows: Ctrl-Break
         numbers.append(signal.SIGBREAK)

@@ -56,28 +56,17 @@ def draw_cross_entropy(axes: Axes, log: list[dict], **style) -> None:
     """Draw training's cross entropy, validation's loss, where its own loss has further terms."""
     values = np.array(series(log, "main/cross_entropy"), float)
     if np.isfinite(values).any() and (values != series(log, "main/loss")).any():
-        style |= {
-            "color": _TRAINING,
-            "linestyle": ":",
-            "label": "training, cross entropy alone",
-        }
+        label = "training, cross entropy alone"
+        style |= {"color": _TRAINING, "linestyle": ":", "label": label}
         axes.plot(series(log, "epoch"), values, **style)
 
 
 def curve_axes() -> tuple[Figure, Axes, Axes, Axes]:
     figure = Figure(figsize=(11, 5.6))
     # Fixed margins: computing them (layout="constrained") takes twice as long as drawing.
-    grid = figure.add_gridspec(
-        2,
-        2,
-        height_ratios=[4, 1],
-        left=0.07,
-        right=0.98,
-        top=0.94,
-        bottom=0.09,
-        hspace=0.42,
-        wspace=0.17,
-    )
+    margins = {"left": 0.07, "right": 0.98, "top": 0.94, "bottom": 0.09}
+    gaps = {"hspace": 0.42, "wspace": 0.17}
+    grid = figure.add_gridspec(2, 2, height_ratios=[4, 1], **margins, **gaps)
     loss_axes, iou_axes = (figure.add_subplot(grid[0, i]) for i in (0, 1))
     rate_axes = figure.add_subplot(grid[1, :])
     loss_axes.set(ylabel="loss", title="Loss")

@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from pathlib import Path
 
 from dataset.label_table import LabelTable
 from files import whole_file
 from files.errors import UserError
 
-_PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "web_page")
+_PAGE = Path(__file__).resolve().parent / "web_page"
 _PACKAGE, _VERSION = "onnxruntime-web", "1.30.0"
 _MODULE = "package/dist/ort.wasm.bundle.min.mjs"
 _WASM = "package/dist/ort-wasm-simd-threaded.wasm"
@@ -42,14 +43,12 @@ def write_web_page(
     Raises:
         UserError: npm is missing or cannot get ONNX Runtime Web, or the disk is full.
     """
-    with open(model_path, "rb") as file:
-        model = file.read()
     values = {
         "names": list(table.names),
         "colors": table.colors.tolist(),
         "in_ch": in_ch,
         "weights_sha256": weights_sha256,
-        "onnx": _base64(model),
+        "onnx": _base64(Path(model_path).read_bytes()),
     }
     module, wasm = fetch_runtime()
     runtime = {"version": _VERSION, "module": module.decode(), "wasm": _base64(wasm)}
@@ -58,7 +57,7 @@ def write_web_page(
         "runtime.js": _script("RUNTIME", runtime),
     }
     for name in PAGE_FILES:
-        text = texts.get(name) or _read(os.path.join(_PAGE, name))
+        text = texts.get(name) or (_PAGE / name).read_text(encoding="utf-8")
         whole_file.write_text(os.path.join(folder, name), text)
 
 
@@ -69,11 +68,6 @@ def _script(name: str, values: dict) -> str:
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
 
 
 def find_npm() -> str:

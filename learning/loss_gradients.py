@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+from functools import partial
 
 import chainer
 import numpy as np
@@ -40,10 +41,7 @@ def figure(subject: Subject) -> dict:
             {
                 "name": names[c],
                 "pixels": float(pixels[c] / pixels.sum()),
-                **{
-                    key: float(g[truth == c].sum() / g.sum())
-                    for key, g in found.items()
-                },
+                **{k: float(g[truth == c].sum() / g.sum()) for k, g in found.items()},
             }
             for c in present[:_RARE]
         ],
@@ -66,10 +64,8 @@ def gradients(subject: Subject, x, truth, class_weight) -> dict[str, np.ndarray]
     with chainer.no_backprop_mode(), chainer.using_config("train", False):
         scores = subject.model.scores(x[None]).array
     losses = {
-        "cross_entropy": lambda s, t: F.softmax_cross_entropy(s, t),
-        "weighted": lambda s, t: F.softmax_cross_entropy(
-            s, t, class_weight=class_weight
-        ),
+        "cross_entropy": F.softmax_cross_entropy,
+        "weighted": partial(F.softmax_cross_entropy, class_weight=class_weight),
         "lovasz": lovasz_softmax,
     }
     found = {}

@@ -1,6 +1,7 @@
 """Writes learn.html and learn.ja.html, each one file that needs nothing else; learn.py calls it."""
 
 import os
+from pathlib import Path
 
 import jinja2
 import markupsafe
@@ -24,7 +25,7 @@ from learning.pictures import jpeg
 from learning.source_places import places
 from learning.subject import Subject, new_network
 
-_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_FOLDER = Path(__file__).resolve().parent
 FILES = {"en": "learn.html", "ja": "learn.ja.html"}
 _SCRIPTS = ("layers", "field", "checkerboard", "phases", "iou")
 
@@ -71,9 +72,8 @@ def compute_figures(subject: Subject) -> dict[str, dict]:
 
 def read_text(language: str) -> dict:
     """All that a page says, from learning/texts."""
-    path = os.path.join(_FOLDER, "texts", f"{language}.yaml")
-    with open(path, encoding="utf-8") as file:
-        return yaml.safe_load(file)
+    path = _FOLDER / "texts" / f"{language}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def render(subject: Subject, figures: dict[str, dict], text: dict, other: dict) -> str:
@@ -113,8 +113,7 @@ def render(subject: Subject, figures: dict[str, dict], text: dict, other: dict) 
 
 
 def _read(name: str) -> str:
-    with open(os.path.join(_FOLDER, "page", name), encoding="utf-8") as file:
-        return file.read()
+    return (_FOLDER / "page" / name).read_text(encoding="utf-8")
 
 
 def _values(subject: Subject, figures: dict[str, dict]) -> dict:

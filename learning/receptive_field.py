@@ -20,16 +20,17 @@ def figure(subject: Subject) -> dict:
     classes = [int(c) for c in subject.classes(x[None])[0][tuple(np.transpose(places))]]
     after = gradients(subject.model, x, places, classes)
     before = gradients(subject.fresh, x, places, classes)
+    sides_before, sides_after = sides(before, places), sides(after, places)
     return {
         "places": places,
         "columns": _COLUMNS,
         "rows": _ROWS,
         "before": _sprite(before),
         "after": _sprite(after),
-        "sides_before": sides(before, places),
-        "sides_after": sides(after, places),
-        "mean_before": round(float(np.mean(sides(before, places)))),
-        "mean_after": round(float(np.mean(sides(after, places)))),
+        "sides_before": sides_before,
+        "sides_after": sides_after,
+        "mean_before": round(float(np.mean(sides_before))),
+        "mean_after": round(float(np.mean(sides_after))),
         "share": f"{_SHARE:.0%}",
         "layers": [
             n for n in layers_of(subject.model) if "/" not in n and n != "concat"

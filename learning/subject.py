@@ -101,14 +101,10 @@ def load_subject(args: SimpleNamespace, model: FCN, photo: str | None) -> Subjec
         _window(*dataset.plain_pair(index))
         for index in range(min(_SCORED, len(dataset)))
     ]
-    if photo is None:
-        return Subject(
-            args, model, new_network(args), images[0][0], dataset.names[0], images
-        )
-    picture = _scaled(photo, args)
-    return Subject(
-        args, model, new_network(args), picture, os.path.basename(photo), images
-    )
+    picture, name = images[0][0], dataset.names[0]
+    if photo is not None:
+        picture, name = _scaled(photo, args), os.path.basename(photo)
+    return Subject(args, model, new_network(args), picture, name, images)
 
 
 def new_network(args: SimpleNamespace, dilated: bool | None = None) -> FCN:

@@ -9,8 +9,6 @@ import json
 import os
 from collections.abc import Collection
 
-import numpy as np
-
 from config import Config, Mark, marked
 from dataset.label_table import LabelTable
 from files.digest import file_digest
@@ -104,20 +102,3 @@ def differences(
         for key in keys
         if key not in ignored and there.get(key) != here.get(key)
     ]
-
-
-def to_array(settings: Settings) -> np.ndarray:
-    """The settings as an array of text, to be stored in an .npz file."""
-    return np.array(json.dumps(settings))
-
-
-def from_array(array: np.ndarray) -> Settings:
-    """The settings that to_array() made an array of.
-
-    Raises:
-        ValueError, TypeError: the array holds something else.
-    """
-    settings = json.loads(str(array))
-    if not isinstance(settings, dict):
-        raise TypeError("no settings")
-    return settings

@@ -1,5 +1,6 @@
 """Stores the state of a run so that it can go on exactly, and brings it back."""
 
+import json
 import os
 import re
 import sys
@@ -18,8 +19,6 @@ from training.result_settings import (
     adopt_weights,
     changeable_after,
     differences,
-    from_array,
-    to_array,
 )
 
 _KEPT = 2  # the newest, and one to fall back on
@@ -31,6 +30,8 @@ _FINGERPRINT = "_fingerprint"
 # How often the weights are in a snapshot: themselves, their average, two moments in Adam, the best;
 # and bytes for all else, above all the log: 300 an epoch.
 _MODELS, _MAX_REST = 5, 1 << 28
+# What Chainer, NumPy and Python's int() raise on values that are missing, or of another type or shape.
+_UNFIT = TypeError, ValueError, AttributeError, ArithmeticError, LookupError
 
 
 Values = dict[str, np.ndarray]
@@ -100,7 +101,7 @@ class Snapshots(extension.Extension):
         none_keys = [key for key, value in values.items() if value.dtype == object]
         values = {key: value for key, value in values.items() if key not in none_keys}
         values[_NONE_KEYS] = np.array(none_keys, dtype=str)
-        values[_FINGERPRINT] = to_array(self._settings)
+        values[_FINGERPRINT] = np.array(json.dumps(self._settings))
         return values
 
     def _write(self, folder: str, state: dict[str, np.ndarray]) -> None:
@@ -174,13 +175,13 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
     max_bytes = _MODELS * model_bytes(model) + _MAX_REST
     values = read_npz(path, "--resume", max_bytes, must_have_checksum=True)
     try:
-        there = from_array(values[_FINGERPRINT])
+        there = json.loads(str(values[_FINGERPRINT]))
         epoch = trainer.updater.epochs_of(int(values["updater/iteration"]))
         changeable = changeable_after(epoch, there, settings)
         adopt_weights(there, settings)
         differing = differences(there, settings, changeable)
         none_keys = [str(key) for key in values[_NONE_KEYS]]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNFIT:
         raise UserError(f"--resume: {path} is no snapshot of a run") from None
     prefix = "updater/model:main/"
     stored = {
@@ -206,15 +207,7 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
             raise ValueError("a parameter has been updated less than 0 times")
     except UserError as error:
         raise UserError(f"--resume: {path} cannot be used: {error}") from None
-    # Chainer, NumPy and Python's int() raise different kinds on values of another type or shape.
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        LookupError,
-    ) as error:
+    except _UNFIT as error:
         raise UserError(
             f"--resume: {path} was stored by another version of this program: {error}"
         ) from None

@@ -36,12 +36,14 @@ _FIGURES = [
     for prefix in ("", "validation/")
     for figure in ("loss", "accuracy", "miou", "dice")
 ]
+_BY_CLASS = [f"validation/main/{figure}_by_class" for figure in ("iou", "dice")]
 _Epoch = TypedDict(
     "_Epoch",
     {
         "epoch": Required[Annotated[StrictInt, Field(ge=0, le=10**9)]],
         "elapsed_time": Required[Annotated[float, Field(ge=0, le=1e12)]],
         **dict.fromkeys(["lr", "main/cross_entropy", *_FIGURES], _Figure),
+        **dict.fromkeys(_BY_CLASS, list[_Share]),
     },
     total=False,
 )

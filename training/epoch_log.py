@@ -7,14 +7,21 @@ import chainer
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from evaluator import summarize
 from files.errors import UserError
 from files.whole_file import write_text
 
-_ENTRIES = TypeAdapter(list[dict[str, int | float]])
+_ENTRIES = TypeAdapter(list[dict[str, int | float | list[float | None]]])
+_BY_CLASS = ("iou", "dice")
+_DIGITS = 4  # of a class; with all 17 of them the log would be twice as long
 
 
 class Log(chainer.training.extensions.LogReport):
-    """LogReport that writes its file whole or not at all, and again when a run is resumed."""
+    """LogReport that writes its file whole or not at all, and again when a run is resumed.
+
+    Beside Chainer's figures an entry has ``validation/main/iou_by_class`` and ``dice_by_class``:
+    lists (n_class,), None for a class that is not in the validation images.
+    """
 
     default_name = "LogReport"
 
@@ -29,6 +36,8 @@ class Log(chainer.training.extensions.LogReport):
         entries = len(self.log)
         super().__call__(trainer)
         if len(self.log) > entries:
+            validation = trainer.get_extension("validation")
+            self.log[-1].update(_figures_by_class(validation.confusion))
             self._write(trainer)
 
     def serialize(self, serializer) -> None:
@@ -54,4 +63,17 @@ class Log(chainer.training.extensions.LogReport):
 
     def _write(self, trainer) -> None:
         path = os.path.join(trainer.out, "log")
-        write_text(path, json.dumps(self.log, indent=4))
+        # One entry a line: a list of 32 classes would take as many lines with an indent.
+        write_text(path, "[\n" + ",\n".join(map(json.dumps, self.log)) + "\n]\n")
+
+
+def _figures_by_class(confusion: np.ndarray) -> dict[str, list[float | None]]:
+    """IoU and Dice of each class: int64 (n_class, n_class) -> lists (n_class,)."""
+    figures = summarize(confusion)
+    return {
+        f"validation/main/{key}_by_class": [
+            round(float(share), _DIGITS) if np.isfinite(share) else None
+            for share in figures[key]
+        ]
+        for key in _BY_CLASS
+    }

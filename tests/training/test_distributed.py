@@ -267,6 +267,8 @@ class Runs:
             for key, value in theirs.items():
                 # A pixel in the balance may tip: 1 of the 4608 that are scored.
                 close = {"rel": 1e-5} if key.endswith("loss") else {"abs": 1e-3}
+                if key.endswith("by_class"):  # of a rare class one pixel is more
+                    close = {"abs": 1e-2}
                 assert ours[key] == pytest.approx(value, **close), key
         # Adam makes a step of the smallest gradient, rounding and all: so not each weight by
         # itself, but what the training did to all of them.

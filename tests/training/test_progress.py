@@ -53,6 +53,22 @@ def test_log_has_the_mean_dice_beside_the_mean_iou(small_data):
         assert iou < entry[f"{set_}/dice"] <= 2 * iou / (1 + iou)
 
 
+def test_log_has_iou_and_dice_of_each_class_of_validation(small_data):
+    """Their means over the classes that occur are the means of the same entry."""
+    pictures_of(small_data, epochs=1)
+    (entry,) = json.loads((small_data.folder / "result" / "log").read_text())
+    ious = entry["validation/main/iou_by_class"]
+    dices = entry["validation/main/dice_by_class"]
+    assert len(ious) == len(dices) == 3
+    for iou, dice in zip(ious, dices, strict=True):
+        assert (iou is None) == (dice is None)
+        assert iou is None or dice == pytest.approx(2 * iou / (1 + iou), abs=2e-4)
+    for values, mean in ((ious, "miou"), (dices, "dice")):
+        occurring = [value for value in values if value is not None]
+        found = sum(occurring) / len(occurring)
+        assert found == pytest.approx(entry[f"validation/main/{mean}"], abs=1e-4)
+
+
 def test_drawing_does_not_change_the_training(small_data, monkeypatch):
     weights = small_data.folder / "result" / "model" / "fcn_final.npz"
     pictures_of(small_data, epochs=2)

@@ -129,7 +129,9 @@ class Config(_Section):
     label_path: Annotated[_FilePath | None, Mark.PATH] = None
     ignore_labels: list[StrictStr] = []
     ignore_index: Annotated[StrictInt, Field(ge=-1, le=(1 << 16) - 1)] = 255
-    label_values: Literal["class_numbers", "grey_levels"] = "class_numbers"
+    label_values: Literal["class_numbers", "grey_levels", "nearest_colors"] = (
+        "class_numbers"
+    )
     background_label: StrictStr | None = None
     init_weights: Annotated[_FilePath | None, Mark.PATH] = None
     # Free because it must agree with the table of classes, which is compared.

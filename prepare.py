@@ -181,7 +181,9 @@ def settings_for(
         "ignore_labels": "does not count",
         "image_scale": f"{width} x {height} -> {width * scale:.0f} x {height * scale:.0f}",
         "crop_size": "height, width of the windows to train on: images differ in size",
-        "label_values": "labels of one channel hold the grey levels of the table",
+        "label_values": "labels were smoothed, or saved as JPEG"
+        if found.class_colors
+        else "labels of one channel hold the grey levels of the table",
         "ignore_index": "the number that is in no row of the table does not count",
         "background_label": "what no shape covers",
         "training_params.epochs": f"{images:,} images: about {epochs * images:,} are seen",
@@ -217,10 +219,13 @@ def summary(
     sizes = ", ".join(f"{w} x {h}" for (h, w), _ in found.sizes.most_common(3))
     more_sizes = f" and {len(found.sizes) - 3} more" if len(found.sizes) > 3 else ""
     training = settings["training_params"]
+    smoothing = ""
+    if found.class_colors:
+        smoothing = "; they were smoothed, or saved as JPEG: the class of the nearest colour counts"
     return [
         f"pairs: {len(pairs.pairs):,}, for instance {image} and {label}",
         f"left out: {'; '.join(left_out) or 'nothing'}",
-        f"labels: {found.kind}, {read:,} read",
+        f"labels: {found.kind}, {read:,} read" + smoothing,
         f"classes: {len(rows)}: {', '.join(names[:8])}{more}",
         f"lists: {', '.join(f'{w} {len(p):,}' for w, p in lists.items())} ({how})",
         f"sizes: {sizes}{more_sizes} pixels, scaled by {settings['image_scale']} for the network",

@@ -12,7 +12,7 @@ PICTURE_ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
-LABEL_ENDINGS = (".png", ".npz", ".json", *PICTURE_ENDINGS[1:])
+LABEL_ENDINGS = (".png", ".npz", ".json", *PICTURE_ENDINGS[1:], ".gif")
 # What stands beside an image NAME, the first that exists. NAME.json is LabelMe's.
 _LABELS_BESIDE = (
     *("_L.png", "_L.npz", ".json"),
@@ -65,13 +65,14 @@ class FolderListing:
 
 
 def find_label(folder: str, name: str) -> str:
-    """The path of a label that a list names.
+    """The path of a label that a list names: a file, or a folder of masks.
 
     Raises:
         UserError: it does not exist.
     """
     path = _with_ending(os.path.join(folder, name), LABEL_ENDINGS)
-    refuse_missing(path, "label")
+    if not os.path.isdir(path):
+        refuse_missing(path, "label")
     return path
 
 

@@ -36,8 +36,10 @@ def read_picture(path: str) -> np.ndarray:
     return decode(path, checked_content(path)[0])
 
 
-def checked_content(path: str) -> tuple[bytes, int]:
+def checked_content(path: str, with_gif: bool = False) -> tuple[bytes, int]:
     """The bytes of an image file, to be given to decode(), and its number of pixels.
+
+    With with_gif, also those of a GIF, which decode() does not know.
 
     Raises:
         UserError: no such file, or nothing that can be decoded; see checked_picture().
@@ -50,7 +52,7 @@ def checked_content(path: str) -> tuple[bytes, int]:
             content = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot read the image: {error.strerror}") from None
-    return checked_picture(path, content)
+    return checked_picture(path, content, with_gif)
 
 
 def decode(path: str, content: bytes) -> np.ndarray:

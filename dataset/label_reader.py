@@ -4,20 +4,25 @@ dataset.pair_reader reads the labels of a list with it; config.py the classes of
 there is no table.
 """
 
-import io
+import os
 
 import numpy as np
-from PIL import Image
 
-from dataset.image_reader import MAX_PICTURE_BYTES, checked_content, decode
+from dataset.label_file import (
+    StoredLabel,
+    count_numbers,
+    read_label_picture,
+    read_stored_label,
+)
 from dataset.label_table import LabelTable
 from dataset.labelme import read_labelme
 from files.errors import UserError
-from files.npz_reader import Shapes, read_npz
 from files.opencv import cv2
 
-_PNG_PALETTE = 3  # the "colour type" in a PNG's header
-_JPEG = "a JPEG changes colours and numbers; export the label anew as PNG"
+_JPEG = (
+    "a JPEG changes colours and numbers; export the label anew as PNG, or, if it holds colours or "
+    "grey levels of the table, write label_values: nearest_colors"
+)
 
 
 class UnknownColors(UserError):
@@ -36,7 +41,7 @@ def read_label(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndarra
     """The label of an image.
 
     Colours are looked up in the table; the numbers of the book's npz are classes, and so are
-    those of a picture of one channel, unless the table takes them for grey levels. A PNG with a
+    those of a picture of one channel, unless the table takes them for grey levels. A PNG or GIF with a
     palette counts as colours if its whole palette is in the table; if not, its indices are the
     classes. LabelMe's JSON names them.
 
@@ -53,45 +58,35 @@ def read_label(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndarra
     """
     if path.endswith(".json"):
         return read_labelme(path, table, size)
-    if path.endswith(".npz"):
-        return _classes_of_numbers(path, _read_npz_label(path, size), table)
-    content, _ = checked_content(path)
-    if _has_palette(content):
-        return _classes_of_palette(path, content, table, size)
-    label = decode(path, content)
-    _refuse_other_size(path, label.shape, size)
-    is_jpeg = content.startswith(b"\xff\xd8")
-    if label.ndim == 2 and table.label_values == "class_numbers":
-        if is_jpeg:
-            raise UserError(f"{path}: {_JPEG}")
-        return _classes_of_numbers(path, _stored_numbers(content, label), table)
-    return _classes_of_colors(path, label, table, is_jpeg)
+    stored = read_stored_label(path, size)
+    if stored.palette is not None:
+        return _classes_of_palette(path, stored.pixels, stored.palette, table)
+    # The book's npz may hold numbers of any kind, but never grey levels.
+    is_numbers = stored.pixels.ndim == 2 and (
+        path.endswith(".npz") or table.label_values == "class_numbers"
+    )
+    if not is_numbers:
+        return _classes_of_colors(path, stored, table)
+    if stored.is_jpeg:
+        raise UserError(f"{path}: {_JPEG}")
+    return _classes_of_numbers(path, stored.pixels, table)
 
 
-def _refuse_other_size(path: str, shape: tuple, size: tuple[int, int]) -> None:
-    if shape[:2] != tuple(size):
-        raise UserError(
-            f"{path}: the label is {shape[1]} x {shape[0]} pixels, "
-            f"its image {size[1]} x {size[0]} (width x height)"
-        )
-
-
-def _classes_of_colors(
-    path: str, label: np.ndarray, table: LabelTable, is_jpeg: bool = False
-) -> np.ndarray:
+def _classes_of_colors(path: str, stored: StoredLabel, table: LabelTable) -> np.ndarray:
     """(H, W, 3) colours or (H, W) grey levels -> int16 (H, W)."""
+    label = stored.pixels
     if label.dtype != np.uint8:
         raise UserError(f"{path}: a label of colours must have 8 bits a channel")
     if label.ndim == 2:
-        label = cv2.cvtColor(label, cv2.COLOR_GRAY2RGB)
+        label = cv2.cvtColor(stored.grey_levels, cv2.COLOR_GRAY2RGB)
     classes, unknown = table.classes_of_colors(label)
     if unknown:
         (color, pixels), *others = sorted(unknown.items(), key=lambda item: -item[1])
         more = f" (and {len(others)} more unknown colours)" if others else ""
-        way_out = "add the row, or save the label without smoothing (PNG)"
+        way_out = "add the row, or, if the label was smoothed, write label_values: nearest_colors"
         raise UnknownColors(
             f"{path}: the colour {color[0]},{color[1]},{color[2]} of {pixels} pixels{more} is in "
-            f"no row of {table.path}; {_JPEG if is_jpeg else way_out}",
+            f"no row of {table.path}; {_JPEG if stored.is_jpeg else way_out}",
             unknown,
         )
     return classes
@@ -130,54 +125,10 @@ def _refuse_numbers_outside(path: str, label: np.ndarray, table: LabelTable) -> 
     raise UserError(sentence)
 
 
-def _read_npz_label(path: str, size: tuple[int, int]) -> np.ndarray:
-    def check(stored: Shapes) -> None:
-        if "data" not in stored:
-            raise UserError(f"{path}: no array 'data' in it, as the book's labels have")
-        shape, dtype = stored["data"]
-        if len(shape) != 2 or dtype.kind not in "iu":
-            raise UserError(
-                f"{path}: 'data' must be (H, W) whole numbers, not {shape} {dtype}"
-            )
-        _refuse_other_size(path, shape, size)
-
-    return read_npz(path, "label", MAX_PICTURE_BYTES, check, ["data"])["data"]
-
-
-def _stored_numbers(content: bytes, label: np.ndarray) -> np.ndarray:
-    """The numbers as a PNG of 1, 2 or 4 bits has them: OpenCV spreads them over 0 to 255."""
-    if not _is_png(content) or content[24] >= 8:
-        return label
-    return label // (255 // ((1 << content[24]) - 1))
-
-
-def _is_png(content: bytes) -> bool:
-    return content.startswith(b"\x89PNG")
-
-
-def _has_palette(content: bytes) -> bool:
-    return _is_png(content) and content[25] == _PNG_PALETTE
-
-
-def _decode_palette(path: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Indices uint8 (H, W) and colours uint8 (n, 3), RGB, of a PNG with a palette."""
-    try:
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            colors = np.frombuffer(image.palette.palette, np.uint8).reshape(-1, 3)
-            return np.asarray(image), colors
-    # Pillow raises more than ten kinds on bytes that were changed at random.
-    except Exception:  # noqa: BLE001
-        raise UserError(
-            f"{path}: not an image that can be read; is the file complete?"
-        ) from None
-
-
 def _classes_of_palette(
-    path: str, content: bytes, table: LabelTable, size: tuple[int, int]
+    path: str, indices: np.ndarray, colors: np.ndarray, table: LabelTable
 ) -> np.ndarray:
-    indices, colors = _decode_palette(path, content)
-    _refuse_other_size(path, indices.shape, size)
-    used = np.flatnonzero(cv2.calcHist([indices], [0], None, [256], [0, 256]))
+    used = np.flatnonzero(count_numbers(indices))
     missing = used[(used >= len(colors)) & (used != table.ignore_index)]
     if missing.size:
         raise UserError(
@@ -224,13 +175,12 @@ def palette_table(path: str, n_class: int | None) -> LabelTable:
     Raises:
         UserError: the file has no palette, or one with fewer colours, or two that are alike.
     """
-    content, _ = checked_content(path)
-    if not _has_palette(content):
+    colors = read_label_picture(path).palette
+    if colors is None:
         raise UserError(
             f"label_path: the key is missing; only labels that are PNG files with a palette do "
             f"without a table of classes, and {path} has no palette"
         )
-    _, colors = _decode_palette(path, content)
     n_class = n_class or _length(colors)
     if n_class > len(colors):
         raise UserError(
@@ -254,47 +204,9 @@ def palette_table(path: str, n_class: int | None) -> LabelTable:
 
 def holds_only_0_and_255(path: str) -> bool:
     """Whether a label is a picture of one channel without any other value, and has a 255."""
-    if path.endswith((".npz", ".json")):
+    if path.endswith((".npz", ".json")) or os.path.isdir(path):
         return False
-    content, _ = checked_content(path)
-    if _has_palette(content):
-        return False
-    label = decode(path, content)
-    if label.ndim == 3 or _stored_numbers(content, label) is not label:
+    label, palette, _, bits = read_label_picture(path)
+    if palette is not None or label.ndim == 3 or bits < 8:
         return False
     return bool(((label == 0) | (label == 255)).all() and label.max() == 255)
-
-
-def stored_label(
-    path: str, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """What a label file holds, before a table says what it means; prepare.py looks at it.
-
-    Args:
-        path: a picture, or the book's npz.
-        size: (H, W) of the image.
-
-    Returns:
-        tuple: numbers (H, W) or colours uint8 (H, W, 3); and the colours uint8 (n, 3) of the
-        palette, if the file has one.
-
-    Raises:
-        UserError: the label is broken, of another size, or a JPEG of numbers.
-    """
-    if path.endswith(".npz"):
-        return _read_npz_label(path, size), None
-    content, _ = checked_content(path)
-    if _has_palette(content):
-        label, colors = _decode_palette(path, content)
-        _refuse_other_size(path, label.shape, size)
-        if label.max() >= len(colors) and label.max() != 255:
-            raise UserError(
-                f"{path}: pixels have the number {label.max()}, but its palette has only "
-                f"{len(colors)} colours; save the label anew"
-            )
-        return label, colors
-    label = decode(path, content)
-    _refuse_other_size(path, label.shape, size)
-    if label.ndim == 2 and content.startswith(b"\xff\xd8"):
-        raise UserError(f"{path}: {_JPEG}")
-    return (label if label.ndim == 3 else _stored_numbers(content, label)), None

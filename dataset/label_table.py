@@ -19,6 +19,7 @@ _MAX_CLASSES = 1024
 # Colours of no class that are told apart; a smoothed or noisy label has millions.
 _MAX_UNKNOWN = 1000
 _STRIPES = np.uint8(235), np.uint8(150)  # grey levels that hatch what is unlabelled
+_COLORS = 1 << 12  # whose nearest rows are looked for at once, at 24 bytes for each row
 _PART = 1 << 20  # pixels that are looked up at once, at about 20 bytes each
 # Three numbers and a name, with a comma or white space between them.
 _GAP = r"(?:\s*,\s*|\s+)"
@@ -38,7 +39,8 @@ class LabelTable:
         colors (ndarray): uint8 (n_class, 3), RGB.
         ignored (frozenset of int): classes that count as -1: not trained on, not scored.
         ignore_index (int): number in a label that counts as -1, too.
-        label_values (str): "class_numbers" or "grey_levels": what a label of one channel holds.
+        label_values (str): "class_numbers" or "grey_levels": what a label of one channel holds; or
+            "nearest_colors": a label holds colours or grey levels that were smoothed.
         background (int): class of the pixels that no shape of a LabelMe file covers, or -1.
     """
 
@@ -71,7 +73,8 @@ class LabelTable:
 
         Returns:
             tuple: int16 (H, W) class numbers, -1 where the class is ignored; and a dict of the
-            colours that are in no row, {(r, g, b): pixels}: the 1,000 most frequent ones.
+            colours that are in no row, {(r, g, b): pixels}: the 1,000 most frequent ones. With
+            nearest_colors there are none: each has the class whose colour is nearest.
         """
         found = np.empty(picture.shape[:2], np.int16)
         unknown = []
@@ -79,7 +82,10 @@ class LabelTable:
         for top in range(0, len(picture), rows):
             code = _color_code(picture[top : top + rows])
             part = found[top : top + rows] = self._class_by_code[code]
-            if part.min() == 0:
+            if part.min() == 0 and self.label_values == "nearest_colors":
+                self._add_nearest(np.unique(code[part == 0]))
+                part[:] = self._class_by_code[code]
+            elif part.min() == 0:
                 unknown.append(code[part == 0])
         found -= 2
         if not unknown:
@@ -88,6 +94,15 @@ class LabelTable:
         most = np.argsort(-pixels, kind="stable")[:_MAX_UNKNOWN]
         rgb = [(c & 255, c >> 8 & 255, c >> 16) for c in codes[most].tolist()]
         return found, dict(zip(rgb, pixels[most].tolist(), strict=True))
+
+    def _add_nearest(self, codes: np.ndarray) -> None:
+        """Let colours of no row, int32 (n,) codes, have the class of the nearest row in RGB."""
+        rows = self.colors.astype(np.int32)
+        for some in np.array_split(codes, range(_COLORS, len(codes), _COLORS)):
+            colors = np.stack([some & 255, some >> 8 & 255, some >> 16], axis=1)
+            distances = ((colors[:, None] - rows) ** 2).sum(axis=2)
+            nearest = self.hide_ignored(distances.argmin(axis=1))
+            self._class_by_code[some] = 2 + nearest
 
     def colors_of_classes(self, classes: np.ndarray) -> np.ndarray:
         """Picture of class numbers: int (H, W) in [-1, n_class) -> uint8 (H, W, 3) RGB.

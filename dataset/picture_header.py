@@ -38,12 +38,15 @@ class _Unusable(Exception):
     """Why a picture file is not decoded."""
 
 
-def checked_picture(path: str, content: bytes) -> tuple[bytes, int]:
+def checked_picture(
+    path: str, content: bytes, with_gif: bool = False
+) -> tuple[bytes, int]:
     """Make sure that a picture file can be decoded in bounded memory.
 
     Args:
         path: the file, for messages.
         content: all of its bytes.
+        with_gif: whether a GIF is read, too, by Pillow: labels are, photos are not.
 
     Returns:
         tuple: the bytes to decode, and the number of pixels.
@@ -60,6 +63,8 @@ def checked_picture(path: str, content: bytes) -> tuple[bytes, int]:
             content, width, height = _checked_jpeg(content)
         elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
             width, height = _size_of_webp(content)
+        elif with_gif and content.startswith((b"GIF87a", b"GIF89a")):
+            width, height = _size_of_gif(content)
         else:
             width, height = _size_by_pillow(content)
     except _Unusable as error:
@@ -175,6 +180,39 @@ def _size_of_webp(content: bytes) -> tuple[int, int]:
         width, height = struct.unpack("<2H", header[6:])
         return width & 0x3FFF, height & 0x3FFF
     raise _Unusable("its header is damaged")
+
+
+def _size_of_gif(content: bytes) -> tuple[int, int]:
+    """Width and height of a GIF of one picture (GIF89a specification, sections 17 to 25)."""
+
+    def end_of_blocks(place: int) -> int:
+        while place < len(content) and content[place]:
+            place += 1 + content[place]
+        if place >= len(content):
+            raise _Unusable("it is cut short or damaged")
+        return place + 1
+
+    def size_of_colors(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    header = content.ljust(13, b"\0")
+    place, pictures = 13 + size_of_colors(header[10]), 0
+    width, height = struct.unpack_from("<2H", header, 6)
+    while content[place : place + 1] != b";":
+        kind = content[place : place + 1]
+        if kind == b"!":  # an extension
+            place = end_of_blocks(place + 2)
+        elif kind == b"," and place + 10 < len(content):  # a picture
+            pictures += 1
+            # Pillow makes the screen as large as the picture reaches.
+            left, top, columns, rows = struct.unpack_from("<4H", content, place + 1)
+            width, height = max(width, left + columns), max(height, top + rows)
+            place = end_of_blocks(place + 11 + size_of_colors(content[place + 9]))
+        else:
+            raise _Unusable("it is cut short or damaged")
+    if pictures != 1:
+        raise _Unusable(f"a GIF of {pictures:,} pictures; save a single one")
+    return width, height
 
 
 def _size_by_pillow(content: bytes) -> tuple[int, int]:

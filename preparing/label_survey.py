@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dataset.image_reader import read_picture
-from dataset.label_reader import stored_label
+from dataset.label_file import read_stored_label
 from dataset.label_table import LabelTable
 from dataset.labelme import labelme_names
 from files.errors import UserError, has_control_characters
 from files.progress_bar import progress_bar
+from preparing.smoothed import Color, class_colors
 
 _MAX_COLORS = 255
+# Colours that are counted of one label, and of all: a label saved as JPEG has thousands.
+_COUNTED, _KEPT = 4000, 20_000
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _VOID = {"void", "unlabelled", "unlabeled", "ignore"}  # names of what does not count
 _NO_CLASS = 255  # the number that means "does not count" in most data sets
 
@@ -29,6 +33,9 @@ class LabelSurvey:
         palette (ndarray or None): uint8 (n, 3), that of the first label with one.
         sizes (Counter): {(H, W): images}.
         in_ch (int): 3 if any image has colours, else 1.
+        is_jpeg (bool): whether a label is a JPEG.
+        class_colors (list or None): the colours of the classes, where pixels have others near
+            them: the labels were smoothed, or saved as JPEG.
     """
 
     kind: str = ""
@@ -36,6 +43,8 @@ class LabelSurvey:
     palette: np.ndarray | None = None
     sizes: Counter = field(default_factory=Counter)
     in_ch: int = 1
+    is_jpeg: bool = False
+    class_colors: list[Color] | None = None
 
 
 def survey_labels(folder: str, pairs: list[tuple[str, str]]) -> LabelSurvey:
@@ -53,38 +62,75 @@ def survey_labels(folder: str, pairs: list[tuple[str, str]]) -> LabelSurvey:
         found.sizes[size] += 1
         if picture.ndim == 3:
             found.in_ch = 3
-        kind, counts, palette = _counts(path, size)
+        kind = _count(found, path, size)
         if found.kind not in ("", kind):
             raise UserError(
                 f"{path}: a label of {kind}, but {os.path.join(folder, pairs[0][1])} is one of "
                 f"{found.kind}; labels of one data set must be made alike"
             )
         found.kind = kind
-        found.pixels.update(counts)
-        if found.palette is None:
-            found.palette = palette
-        if kind == "colours" and len(found.pixels) > _MAX_COLORS:
-            raise UserError(
-                f"{path}: with it, the labels have more than {_MAX_COLORS} colours; they were "
-                "smoothed or saved as JPEG; export them anew as PNG without smoothing"
-            )
+    _look_for_smoothing(found, os.path.join(folder, pairs[0][1]))
     return found
 
 
-def _counts(path: str, size: tuple[int, int]) -> tuple[str, dict, np.ndarray | None]:
+def _count(found: LabelSurvey, path: str, size: tuple[int, int]) -> str:
+    """Count the classes of a label; gives its kind."""
     if path.lower().endswith(".json"):
-        return "shapes", Counter(labelme_names(path, size)), None
-    label, palette = stored_label(path, size)
-    if label.ndim == 2:
-        values, pixels = np.unique(label, return_counts=True)
-        counts = dict(zip(values.tolist(), pixels.tolist(), strict=True))
-        return "numbers" if palette is None else "palette", counts, palette
-    red, green, blue = np.moveaxis(label.astype(np.int32), 2, 0)
+        found.pixels.update(labelme_names(path, size))
+        return "shapes"
+    stored = read_stored_label(path, size)
+    found.is_jpeg |= stored.is_jpeg
+    if stored.pixels.ndim == 2:
+        values, pixels = np.unique(stored.pixels, return_counts=True)
+        found.pixels.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
+        if stored.palette is None:
+            return "numbers"
+        if values[-1] >= len(stored.palette) and values[-1] != _NO_CLASS:
+            raise UserError(
+                f"{path}: pixels have the number {values[-1]}, but its palette has only "
+                f"{len(stored.palette)} colours; save the label anew"
+            )
+        if found.palette is None:
+            found.palette = stored.palette
+        return "palette"
+    red, green, blue = np.moveaxis(stored.pixels.astype(np.int32), 2, 0)
     codes, pixels = np.unique(red << 16 | green << 8 | blue, return_counts=True)
-    # One more than are allowed is enough to see that there are too many.
-    codes = codes[: _MAX_COLORS + 1].tolist()
-    colors = [(code >> 16, code >> 8 & 255, code & 255) for code in codes]
-    return "colours", dict(zip(colors, pixels.tolist(), strict=False)), None
+    most = np.argsort(-pixels, kind="stable")[:_COUNTED]
+    found.pixels.update(
+        {
+            (code >> 16, code >> 8 & 255, code & 255): count
+            for code, count in zip(codes[most].tolist(), pixels[most].tolist())
+        }
+    )
+    if len(found.pixels) > 2 * _KEPT:
+        found.pixels = Counter(dict(found.pixels.most_common(_KEPT)))
+    return "colours"
+
+
+def _look_for_smoothing(found: LabelSurvey, example: str) -> None:
+    """Set class_colors where pixels have more colours than there are classes.
+
+    Raises:
+        UserError: there are too many colours, of which none are those of classes.
+    """
+    if found.kind == "colours":
+        found.class_colors = class_colors(found.pixels, found.is_jpeg)
+    elif found.kind == "numbers" and max(found.pixels) <= 255:
+        grey = Counter({(v, v, v): n for v, n in found.pixels.items()})
+        found.class_colors = class_colors(grey, found.is_jpeg)
+    if found.class_colors:
+        return
+    if found.is_jpeg:
+        raise UserError(
+            f"{example}: JPEG has changed the values of the labels, and they are not near the "
+            "colours of a few classes; export the labels anew as PNG"
+        )
+    if found.kind == "colours" and len(found.pixels) > _MAX_COLORS:
+        raise UserError(
+            f"{example} and the other labels have more than {_MAX_COLORS} colours, which are not "
+            "near those of a few classes; are they photos? Else export them anew as PNG "
+            "without smoothing"
+        )
 
 
 def classes_of(
@@ -125,20 +171,22 @@ def _rows(found: LabelSurvey, given: LabelTable | None):
         shapes = sorted(set(found.pixels) - {"__ignore__", "background"})
         names = ["background", *shapes]
         return _distinct(len(names)), {"background_label": "background"}, names
+    if found.class_colors:
+        colors, names = found.class_colors, None
+        if given is not None and found.kind == "colours":
+            colors, names = _colors_of(given), list(given.names)
+        keys = {"label_values": "nearest_colors"}
+        return colors, keys, names or _names_of_colors(colors)
     if given is not None:
         return _rows_of_table(found, given)
     if found.kind == "colours":
         colors = sorted(found.pixels)
-        return colors, {}, [f"class {n}" for n in range(len(colors))]
+        return colors, {}, _names_of_colors(colors)
     values = sorted(found.pixels)
     classes = [value for value in values if 0 <= value != _NO_CLASS]
     if found.kind == "numbers" and _are_grey_levels(values):
-        names = (
-            ["background", "foreground"]
-            if values == [0, 255]
-            else [f"grey {value}" for value in values]
-        )
-        return [(v, v, v) for v in values], {"label_values": "grey_levels"}, names
+        colors = [(v, v, v) for v in values]
+        return colors, {"label_values": "grey_levels"}, _names_of_colors(colors)
     count = max(classes, default=0) + 1
     if count > _MAX_COLORS:
         raise UserError(
@@ -149,7 +197,23 @@ def _rows(found: LabelSurvey, given: LabelTable | None):
         own = [tuple(color) for color in found.palette[:count].tolist()]
         if len(set(own)) == count:
             colors = own
-    return colors, {}, [f"class {number}" for number in range(count)]
+    names = [f"class {number}" for number in range(count)]
+    if colors == [_BLACK, _WHITE]:
+        names = _names_of_colors(colors)
+    return colors, {}, names
+
+
+def _names_of_colors(colors: list[Color]) -> list[str]:
+    """Names for classes: background and foreground, where one is nearly black and one white."""
+    if len(colors) == 2 and max(colors[0]) < 64 and min(colors[1]) > 191:
+        return ["background", "foreground"]
+    if all(len(set(color)) == 1 for color in colors):
+        return [f"grey {color[0]}" for color in colors]
+    return [f"class {number}" for number in range(len(colors))]
+
+
+def _colors_of(table: LabelTable) -> list[Color]:
+    return [tuple(color) for color in table.colors.tolist()]
 
 
 def _are_grey_levels(values: list[int]) -> bool:
@@ -159,7 +223,7 @@ def _are_grey_levels(values: list[int]) -> bool:
 
 
 def _rows_of_table(found: LabelSurvey, given: LabelTable):
-    colors = [tuple(color) for color in given.colors.tolist()]
+    colors = _colors_of(given)
     if found.kind == "colours":
         unknown = sorted(set(found.pixels) - set(colors))
         if unknown:

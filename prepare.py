@@ -35,7 +35,7 @@ _NORMALIZER = "GCN"
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    pairs = find_pairs(arguments.folder)
+    pairs = find_pairs(arguments.folder, arguments.photos, arguments.labels)
     lists, folds, how = divide(arguments, pairs.pairs)
     sample = pairs.pairs
     if arguments.quick:
@@ -76,6 +76,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace files that exist"
     )
+    for what in ("photos", "labels"):
+        parser.add_argument(
+            f"--{what}",
+            default="",
+            metavar="TEXT",
+            help=f"the files whose path holds this text are the {what}: a folder's name, _x.png",
+        )
     parser.add_argument(
         "--names", default="", metavar="A,B,...", help="names of the classes, in order"
     )
@@ -210,6 +217,7 @@ def summary(
         f"{counted(len(names), what)} ({', '.join(names[:3])})"
         for names, what in (
             (pairs.images_alone, "photo without a label"),
+            (pairs.others, "picture that --photos or --labels may name"),
             (unlisted, "pair in none of the data set's lists"),
         )
         if names

@@ -87,7 +87,7 @@ def _refuse_other_size(path: str, shape: tuple, size: tuple[int, int]) -> None:
     if shape[:2] != tuple(size):
         raise UserError(
             f"{path}: the label is {shape[1]} x {shape[0]} pixels, "
-            f"its image {size[1]} x {size[0]} (width x height)"
+            f"its image {size[1]} x {size[0]} (width x height); export it in the size of its image"
         )
 
 

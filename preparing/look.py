@@ -5,8 +5,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from difflib import SequenceMatcher
-from functools import cache, lru_cache
-from itertools import pairwise
+from functools import lru_cache
+from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,55 +17,131 @@ from dataset.image_reader import read_picture
 _LOOKED_AT = 3  # files of a place
 _SIDE = 400  # about as many rows and columns of a picture are looked at
 _LEAST_RATIO = 2  # of the colours of a photo to those of a label
+_MOST_PIXELS = 0.9  # the colours that so many pixels have are counted
+_MOST_COLORS = 40  # of a label, counted so; an infrared picture beside a photo has 100
+_LEAST_FILES = 3  # that share what stands behind the photo's name
 _MAX_ALIKE = 400  # files of one name; all are compared with all
 Pair = tuple[str, str]
-Place = tuple[str, str]
+Place = tuple[str, str, str]  # folder, ending, and what a name ends in
 
 
-def pairs_by_looks(folder: str, names: list[str], by_numbers: bool) -> list[Pair]:
+class LookedPairs(NamedTuple):
+    """Pairs that were found by names alone.
+
+    Args:
+        pairs (list): (photo, label).
+        labels_alone (set of str): files beside labels of these pairs, of the same kind.
+    """
+
+    pairs: list[Pair]
+    labels_alone: set[str]
+
+
+def pairs_by_looks(
+    folder: str, names: list[str], known: set[str], only_known: bool, by_numbers: bool
+) -> LookedPairs:
     """Pair files whose names are equal but for the ending, whatever their folders are called.
+
+    Where there are none, a label may have more behind the name of its photo: shot_1 and shot_1_ann.
 
     Args:
         folder: the data set.
         names: files in it, with / between folders.
-        by_numbers: where no two names are equal, pair those with the same numbers: img_012 and
-            seg_012. Only for whole data sets: among a few files, numbers agree by chance.
+        known: those that words call labels; they are preferred.
+        only_known: whether no others are labels.
+        by_numbers: where that finds none, pair files with the same numbers: img_012 and seg_012.
+            Only for whole data sets: among a few files, numbers agree by chance.
 
     Returns:
-        list: (photo, label). Of several photos of one name, each gets the label whose folder's
-        name is most like its own; where two are equally like, none is paired.
+        LookedPairs: of several photos of one name, each gets the label whose folder's name is most
+        like its own; where two are equally like, none is paired.
     """
-    places = defaultdict(list)
-    for name in sorted(names):
-        places[place_of(name)].append(name)
-
-    @cache
-    def colors(place: Place) -> float:
-        files = places[place]
-        some = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]
-        return float(np.median([_count_colors(os.path.join(folder, n)) for n in some]))
-
-    @cache
-    def labels_among(some: frozenset[Place]) -> set[Place] | None:
-        return _label_places(some, colors)
-
-    for key in (_stem, _numbers) if by_numbers else (_stem,):
+    names = sorted(names)
+    ways = [lambda: {name: (_stem(name), "") for name in names}]
+    ways.append(lambda: _without_ends(names))
+    if by_numbers:
+        ways.append(lambda: {name: (_numbers(name), "") for name in names})
+    for way in ways:
+        keys = way()
+        at = {name: (*place_of(name), end) for name, (_, end) in keys.items()}
+        sides = _Sides(folder, at, known, only_known)
         alike = defaultdict(list)
         for name in names:
-            alike[key(name)].append(name)
+            alike[keys[name][0]].append(name)
         pairs = []
-        for key_of_all, files in alike.items():
-            if not key_of_all or not 1 < len(files) <= _MAX_ALIKE:
-                continue
-            at = {name: place_of(name) for name in files}
-            if labels := labels_among(frozenset(at.values())):
+        for key, files in alike.items():
+            if key and 1 < len(files) <= _MAX_ALIKE:
+                photos, labels = sides.of(frozenset(at[name] for name in files))
                 pairs += _nearest(
-                    [name for name in files if at[name] not in labels],
+                    [name for name in files if at[name] in photos],
                     [name for name in files if at[name] in labels],
                 )
         if pairs:
-            return pairs
-    return []
+            of_pairs, paired = {at[label] for _, label in pairs}, set(chain(*pairs))
+            alone = {n for n in names if at[n] in of_pairs and n not in paired}
+            return LookedPairs(pairs, alone)
+    return LookedPairs([], set())
+
+
+class _Sides:
+    """Which of some places hold photos, and which labels; each place is looked at once.
+
+    Args:
+        folder: the data set.
+        at: {name of a file: its place}.
+        known, only_known: as for pairs_by_looks().
+    """
+
+    def __init__(
+        self, folder: str, at: dict[str, Place], known: set[str], only_known: bool
+    ):
+        self._folder, self._only_known = folder, only_known
+        self._files = defaultdict(list)
+        for name, place in at.items():
+            self._files[place].append(name)
+        self._known = {
+            place for place, files in self._files.items() if known.issuperset(files)
+        }
+        self._colors: dict[Place, float] = {}
+        self._found: dict[frozenset[Place], tuple[set[Place], set[Place]]] = {}
+
+    def of(self, places: frozenset[Place]) -> tuple[set[Place], set[Place]]:
+        """The places of photos, and those of labels."""
+        if places not in self._found:
+            self._found[places] = self._divide(places)
+        return self._found[places]
+
+    def _divide(self, places: frozenset[Place]) -> tuple[set[Place], set[Place]]:
+        few_colors = _label_places(places, self._count) or set()
+        known = self._known & places
+        labels = known if self._only_known else few_colors & known or few_colors
+        if not labels:
+            return set(), set()
+        return (places - few_colors - labels) or (places - labels), labels
+
+    def _count(self, place: Place) -> float:
+        if place not in self._colors:
+            files = self._files[place]
+            some = files[:: max(1, len(files) // _LOOKED_AT)][:_LOOKED_AT]
+            paths = (os.path.join(self._folder, name) for name in some)
+            self._colors[place] = float(np.median([_count_colors(p) for p in paths]))
+        return self._colors[place]
+
+
+def _without_ends(names: list[str]) -> dict[str, tuple[str, str]]:
+    """{name: (stem of the file whose name it begins with, the rest)}, for rests that occur often."""
+    stems = {_stem(name) for name in names}
+    cut = {}
+    for stem in stems:
+        starts = [stem[: m.start()] for m in re.finditer(r"[_\-. ]", stem)]
+        start = next((s for s in reversed(starts) if s in stems), stem)
+        cut[stem] = start, stem[len(start) :]
+    often = Counter(rest for _, rest in cut.values())
+    return {
+        name: cut[stem] if often[cut[stem][1]] >= _LEAST_FILES else (stem, "")
+        for name in names
+        for stem in (_stem(name),)
+    }
 
 
 def _stem(name: str) -> str:
@@ -75,13 +152,13 @@ def _numbers(name: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\d+", _stem(name)))
 
 
-def place_of(name: str) -> Place:
-    """The folder and the ending: the files of a place are of one kind."""
+def place_of(name: str) -> tuple[str, str]:
+    """The folder and the ending."""
     return name.rpartition("/")[0], os.path.splitext(name)[1].lower()
 
 
 def _count_colors(path: str) -> int:
-    """Different colours of a picture; 1 for a label that is no picture."""
+    """How few colours most pixels of a picture have; 1 for a label that is no picture."""
     if not path.lower().endswith(PICTURE_ENDINGS):
         return 1
     picture = read_picture(path)
@@ -89,7 +166,8 @@ def _count_colors(path: str) -> int:
     pixels = picture[:: steps[0], :: steps[1]].astype(np.int64)
     if pixels.ndim == 3:
         pixels = pixels @ [1 << 32, 1 << 16, 1]
-    return len(np.unique(pixels))
+    counts = np.sort(np.unique(pixels, return_counts=True)[1])[::-1]
+    return int(np.searchsorted(counts.cumsum(), _MOST_PIXELS * counts.sum())) + 1
 
 
 def _label_places(
@@ -97,10 +175,14 @@ def _label_places(
 ) -> set[Place] | None:
     """Cut places by their colours where the step from one to the next is largest."""
     ordered = sorted(places, key=colors)
-    steps = [b / a for a, b in pairwise(map(colors, ordered))]
-    if not steps or max(steps) < _LEAST_RATIO:
-        return None
-    return set(ordered[: int(np.argmax(steps)) + 1])
+    counts = list(map(colors, ordered))
+    steps = [
+        (after / before, number)
+        for number, (before, after) in enumerate(pairwise(counts), 1)
+        if before <= _MOST_COLORS
+    ]
+    step, labels = max(steps, default=(0, 0), key=lambda s: s[0])
+    return set(ordered[:labels]) if step >= _LEAST_RATIO else None
 
 
 def _nearest(photos: list[str], labels: list[str]) -> list[Pair]:

@@ -6,9 +6,10 @@ from itertools import chain, pairwise
 
 from files.errors import UserError
 from files.text_file import read_text
+from preparing.file_names import split_word
 
 _NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val"}
-_NAMES |= {"validation": "val", "test": "test", "testing": "test"}
+_NAMES |= {"validation": "val", "test": "test", "testing": "test", "trainval": "train"}
 _SHARES = (0.7, 0.15)  # to train on, to watch with; the rest is scored
 Pair = tuple[str, str]
 Lists = dict[str, list[Pair]]
@@ -38,8 +39,8 @@ def split_by_folders(folder: str, pairs: list[Pair]) -> Lists | None:
 
 
 def _split_of(image: str) -> str | None:
-    parts = image.lower().split("/")[:-1]
-    return next((_NAMES[part] for part in parts if part in _NAMES), None)
+    words = map(split_word, image.split("/")[:-1])
+    return next((_NAMES[word] for word in words if word), None)
 
 
 def _voc_sets(folder: str) -> dict[str, str]:

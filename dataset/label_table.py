@@ -81,12 +81,13 @@ class LabelTable:
         rows = max(1, _PART // max(picture.shape[1], 1))
         for top in range(0, len(picture), rows):
             code = _color_code(picture[top : top + rows])
-            part = found[top : top + rows] = self._class_by_code[code]
+            part = self._class_by_code[code]
             if part.min() == 0 and self.label_values == "nearest_colors":
                 self._add_nearest(np.unique(code[part == 0]))
-                part[:] = self._class_by_code[code]
+                part = self._class_by_code[code]
             elif part.min() == 0:
                 unknown.append(code[part == 0])
+            found[top : top + rows] = part
         found -= 2
         if not unknown:
             return found, {}

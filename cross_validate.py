@@ -7,6 +7,7 @@ import argparse
 import glob
 import json
 import os
+import re
 import sys
 
 import chainer_compat
@@ -14,8 +15,10 @@ import chainer_compat
 import chainer
 
 from config import Config, load_config, read_config
+from dataset.list_reader import read_list
 from evaluation import panels
 from evaluation.cross_validation import (
+    FIGURES,
     as_table,
     combine,
     picture_path,
@@ -38,6 +41,10 @@ from training.result_settings import configured
 
 # Images on worst.png.
 _SHOWN = 6
+# Of what train.py prints in a fold: the table of epochs, warnings, how it began and ended.
+_PRINTED = re.compile(
+    r"\s*\d+/\d+\s|\s+(training|epoch)\s|warning: |resumed from |this run has |training ended early"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -145,9 +152,29 @@ def train_and_score(run: argparse.Namespace, title: str, resume: bool) -> int:
     """Run train.py, unless it has finished already, and predict.py; gives their exit code."""
     config = load_config(run.config, run.set)
     words = ["--config", run.config, *(w for pair in run.set for w in ("--set", pair))]
-    print(f"\n{title}: {from_here(config.output_path)}")
+    train, val, test = (
+        len(read_list(getattr(config, f"{part}_image_pointer")).images)
+        for part in PARTS
+    )
+    print(
+        f"\n{title}: {train:,} images to train on, {val:,} to choose the best epoch by, {test:,} to "
+        f"score; {from_here(config.output_path)}"
+    )
     go_on = ["--resume"] if resume or has_finished(config) else []
-    return run_child("train.py", [*words, *go_on]) or run_child("predict.py", words)
+    code = run_child("train.py", [*words, *go_on], is_shown=_PRINTED.match)
+    code = code or run_child("predict.py", words, is_shown=lambda line: False)
+    if not code:
+        scores = read_scores(config.output_path)
+        figures = (percent(scores[key]) for key in FIGURES)
+        print("scored: pixel accuracy {}, mean IoU {}, mean Dice {}".format(*figures))
+    return code
+
+
+def read_scores(folder: str) -> dict:
+    """What predict.py has stored about a fold."""
+    path = os.path.join(folder, "predict", "scores.json")
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def has_finished(config: Config) -> bool:
@@ -164,13 +191,10 @@ def has_finished(config: Config) -> bool:
 
 def report(runs: list[argparse.Namespace], config: Config) -> None:
     """Put the scores of all folds together: table, JSON, pictures, page."""
-    folds = []
-    for number, _ in enumerate(runs, 1):
-        path = os.path.join(
-            config.output_path, f"fold{number}", "predict", "scores.json"
-        )
-        with open(path, encoding="utf-8") as file:
-            folds.append(json.load(file))
+    folds = [
+        read_scores(os.path.join(config.output_path, f"fold{number}"))
+        for number, _ in enumerate(runs, 1)
+    ]
     load_config(runs[0].config, runs[0].set)
     table = chainer.global_config.user_test_args.label_table
     figures = combine(folds, table)

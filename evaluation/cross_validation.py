@@ -14,7 +14,7 @@ from files import whole_file
 from files.text_table import align, percent
 
 _NAME = "cross_validation"
-_FIGURES = "pixel_accuracy", "mean_iou"
+FIGURES = "pixel_accuracy", "mean_iou", "mean_dice"
 
 
 def picture_path(folder: str, name: str) -> str:
@@ -55,12 +55,12 @@ def combine(folds: list[dict], table: LabelTable) -> dict:
 
 
 def _fold_entry(number: int, fold: dict) -> dict:
-    figures = {key: fold[key] for key in (*_FIGURES, "at_photo_size")}
+    figures = {key: fold[key] for key in (*FIGURES, "at_photo_size")}
     return {"fold": number, "images": len(fold["images"]), **figures}
 
 
 def _spreads(figures: list[dict]) -> dict:
-    return {key: spread([entry[key] for entry in figures]) for key in _FIGURES}
+    return {key: spread([entry[key] for entry in figures]) for key in FIGURES}
 
 
 def spread(values: list[float | None]) -> dict:
@@ -124,12 +124,12 @@ def write_cross_validation(folder: str, figures: dict, table: LabelTable) -> str
 
 def as_table(figures: dict) -> str:
     """The figures for a terminal."""
-    rows = [["fold", "images", "pixel accuracy", "mean IoU"]]
+    rows = [["fold", "images", "pixel accuracy", "mean IoU", "mean Dice"]]
     for fold in figures["folds"]:
-        shares = [percent(fold[key]) for key in _FIGURES]
+        shares = [percent(fold[key]) for key in FIGURES]
         rows.append([str(fold["fold"]), str(fold["images"]), *shares])
     over, pooled = figures["over_folds"], figures["out_of_fold"]
     images = str(len(figures["images"]))
-    rows.append(["mean, deviation", "", *(plus_minus(over[key]) for key in _FIGURES)])
-    rows.append(["all images", images, *(percent(pooled[key]) for key in _FIGURES)])
+    rows.append(["mean, deviation", "", *(plus_minus(over[key]) for key in FIGURES)])
+    rows.append(["all images", images, *(percent(pooled[key]) for key in FIGURES)])
     return f"{align(rows)}\n\n{score_table(pooled)}"

@@ -6,14 +6,15 @@ import itertools
 import json
 import os
 import signal
-import threading
+import subprocess
+import sys
 import time
 from unittest import mock
 
 import numpy as np
 import pytest
 from conftest import COLORS, SmallData
-from tiny_run import in_this_process
+from tiny_run import ROOT, TIME_LIMIT, in_this_process
 
 import cross_validate
 from files.errors import UserError
@@ -104,7 +105,7 @@ def test_a_finished_fold_is_not_trained_again(data):
 def test_a_finished_fold_goes_on_without_being_asked_to(data):
     trained = []
 
-    def run_child(program: str, words: list[str]) -> int:
+    def run_child(program: str, words: list[str], is_shown) -> int:
         trained.append((program, words[-1]))
         return 0
 
@@ -136,7 +137,7 @@ def test_out_of_fold_confusion_is_the_count_over_all_images(data):
 
 def test_mean_and_deviation_are_those_of_the_folds(data):
     figures = figures_of(data)
-    for key in ("pixel_accuracy", "mean_iou"):
+    for key in ("pixel_accuracy", "mean_iou", "mean_dice"):
         values = [
             json.loads(
                 (data.folder / f"result/fold{i}/predict/scores.json").read_text()
@@ -189,35 +190,83 @@ def test_overwrite_removes_the_results_of_all_folds(small_data, monkeypatch):
     model.parent.mkdir(parents=True)
     model.write_bytes(b"old")
     own.write_text("mine")
-    monkeypatch.setattr(cross_validate, "run_child", lambda *_: 5)
+    monkeypatch.setattr(cross_validate, "run_child", lambda *_, **__: 5)
     assert cross_validate.main(options(small_data, "--overwrite")) == 5
     assert not model.exists()
     assert own.read_text() == "mine"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to pass on")
-def test_sigterm_is_passed_on_to_the_child(tmp_path, monkeypatch):
-    monkeypatch.setattr(child_program, "PROJECT", tmp_path)
-    (tmp_path / "child.py").write_text(
-        "import pathlib, signal, sys\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[1])))\n"
-        "pathlib.Path(sys.argv[2]).touch()\n"
-        "while True: signal.pause()\n"
+CHILD = """
+import pathlib, signal, sys
+signal.signal(signal.{signal}, lambda *_: (pathlib.Path(sys.argv[2]).touch(), sys.exit(int(sys.argv[1]))))
+print("hidden")
+print("shown", flush=True)
+while True: signal.pause()
+"""
+posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+
+
+def write_child(folder, monkeypatch, text: str) -> None:
+    monkeypatch.setattr(child_program, "_PROJECT", folder)
+    (folder / "child.py").write_text(text)
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signal_is_passed_on_to_the_child(tmp_path, monkeypatch, capsys, name):
+    write_child(tmp_path, monkeypatch, CHILD.format(signal=name))
+
+    def is_shown(line: str) -> bool:
+        if line == "shown\n":  # the child is ready
+            os.kill(os.getpid(), getattr(signal, name))
+        return line.startswith("shown")
+
+    arguments = ["77", str(tmp_path / "ended")]
+    assert child_program.run_child("child.py", arguments, is_shown) == 77
+    assert capsys.readouterr().out == "shown\n"
+
+
+@posix_only
+def test_child_of_a_killed_parent_is_asked_to_end(tmp_path):
+    (tmp_path / "child.py").write_text(CHILD.format(signal="SIGTERM"))
+    ended = tmp_path / "ended"
+    parent = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            "from training import child_program; from pathlib import Path; import sys\n"
+            "child_program._PROJECT = Path(sys.argv[1])\n"
+            "child_program.run_child('child.py', ['0', sys.argv[2]], lambda line: True)",
+            *(str(tmp_path), str(ended)),
+        ],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
     )
-    ready = tmp_path / "ready"
-
-    def terminate():
-        while not ready.exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=terminate)
-    thread.start()
-    assert child_program.run_child("child.py", ["77", str(ready)]) == 77
-    thread.join()
+    while parent.stdout.readline() != b"shown\n":
+        assert parent.poll() is None
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + TIME_LIMIT
+    while not ended.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ended.exists()
 
 
 def test_a_child_that_a_signal_killed_counts_as_in_a_shell(tmp_path, monkeypatch):
-    monkeypatch.setattr(child_program, "PROJECT", tmp_path)
-    (tmp_path / "child.py").write_text("import os; os.kill(os.getpid(), 9)")
-    assert child_program.run_child("child.py", []) == 137
+    write_child(tmp_path, monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    assert child_program.run_child("child.py", [], lambda line: True) == 137
+
+
+@pytest.mark.parametrize(
+    ("line", "is_printed"),
+    [
+        ("    epoch      loss  accuracy  mean IoU", True),
+        ("   1/60      3.5060     28.8%      7.1%", True),
+        ("warning: for 10 epochs validation has not once predicted Car", True),
+        ("resumed from result/fold1/snapshot_iteration_00000004.npz", True),
+        ("class weights in the loss:", False),
+        ("training finished after 60 epochs; best epoch 58:", False),
+        ("score it on the test images: python predict.py --config my.yaml", False),
+    ],
+)
+def test_of_a_fold_one_sees_the_table_of_epochs_and_warnings(line, is_printed):
+    assert bool(cross_validate._PRINTED.match(line)) == is_printed

@@ -93,7 +93,7 @@ class TinyRun:
         return [path for path in self.out.rglob("*") if ".tmp" in path.name]
 
 
-def in_this_process(program: str, arguments: list[str]) -> int:
+def in_this_process(program: str, arguments: list[str], is_shown=None) -> int:
     """Run train.py or predict.py without the seconds that a process of its own takes to start."""
     programs = {"train.py": train.main, "predict.py": predict.main}
     with mock.patch("training.progress.draw_curves"):

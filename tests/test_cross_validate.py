@@ -233,9 +233,11 @@ def test_child_of_a_killed_parent_is_asked_to_end(tmp_path):
     parent = subprocess.Popen(
         [
             *(sys.executable, "-c"),
-            "from training import child_program; from pathlib import Path; import sys\n"
-            "child_program._PROJECT = Path(sys.argv[1])\n"
-            "child_program.run_child('child.py', ['0', sys.argv[2]], lambda line: True)",
+            (
+                "from training import child_program; from pathlib import Path; import sys\n"
+                "child_program._PROJECT = Path(sys.argv[1])\n"
+                "child_program.run_child('child.py', ['0', sys.argv[2]], lambda line: True)"
+            ),
             *(str(tmp_path), str(ended)),
         ],
         stdout=subprocess.PIPE,

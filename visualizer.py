@@ -13,6 +13,7 @@ from evaluation.comparison import (
     as_csv,
     best_and_final,
     differences,
+    group_folds,
     iou_by_class,
     over_seeds,
     read_runs,
@@ -38,7 +39,7 @@ def compare_runs(folders: list[str], path: str) -> str:
 
     Returns:
         str: tables of best and final figures, of means over seeds, of the IoU by class, and of
-        the config keys that differ.
+        the config keys that differ. The folds of a cross-validation are one run there.
 
     Raises:
         UserError: a folder holds no run, or there is only one run in all.
@@ -63,18 +64,24 @@ def csv_path(path: str) -> str:
 def draw_runs(runs: list[Run], path: str) -> None:
     """Draw the curves of several runs into one picture."""
     figure, loss_axes, iou_axes, rate_axes = curve_axes()
-    for number, run in enumerate(runs):
-        log, color = run.log, f"C{number % 10}"
-        epochs = series(log, "epoch")
-        validation = percentages(log, "validation/main/miou")
-        loss_axes.plot(epochs, series(log, "main/loss"), color=color, linestyle=":")
-        loss_axes.plot(epochs, series(log, "validation/main/loss"), color=color)
-        iou_axes.plot(epochs, percentages(log, "main/miou"), color=color, linestyle=":")
-        best = epochs[run.best], validation[run.best]
-        label = f"{run.folder} (best {best[1]:.1f} %, epoch {best[0]:.0f})"
-        iou_axes.plot(epochs, validation, color=color, label=label)
-        iou_axes.plot(*best, "*", color=color, markersize=11)
-        rate_axes.plot(epochs, series(log, "lr"), color=color)
+    for number, group in enumerate(group_folds(runs)):
+        color = f"C{number % 10}"
+        for run in group.runs:
+            log, epochs = run.log, series(run.log, "epoch")
+            validation = percentages(log, "validation/main/miou")
+            loss_axes.plot(epochs, series(log, "main/loss"), color=color, linestyle=":")
+            loss_axes.plot(epochs, series(log, "validation/main/loss"), color=color)
+            iou_axes.plot(
+                epochs, percentages(log, "main/miou"), color=color, linestyle=":"
+            )
+            best = epochs[run.best], validation[run.best]
+            iou_axes.plot(epochs, validation, color=color)
+            iou_axes.plot(*best, "*", color=color, markersize=11)
+            rate_axes.plot(epochs, series(log, "lr"), color=color)
+        label = f"{group.name} (best {group.best_miou()}"
+        if len(group.runs) == 1:
+            label += f", epoch {best[0]:.0f}"
+        iou_axes.plot([], [], color=color, label=f"{label})")
     rate_axes.set(ylim=(0, None), xlim=iou_axes.get_xlim())
     for text in iou_axes.legend(fontsize=8).get_texts():
         show_name(text)

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import math
 import os
+import re
 import statistics
 import sys
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from evaluation.report import current_scores
 from evaluation.run_log import best_entry, read_config, read_log, series
 from files.errors import UserError, printable
 from files.text_table import align, percent
+
+_FOLD = re.compile(r"fold\d+")
 
 
 @dataclass(frozen=True)
@@ -90,27 +94,79 @@ def _read(folder: str) -> Run:
     return Run(folder, read_log(folder), read_config(folder), scores)
 
 
+@dataclass(frozen=True)
+class RunGroup:
+    """A run, or the folds of a cross-validation, which count as one.
+
+    Args:
+        name (str): the folder of the run, or the one with the folds, and their number.
+        runs (list of Run): one, or those of the folds.
+    """
+
+    name: str
+    runs: list[Run]
+
+    def best_miou(self) -> str:
+        return mean_and_deviation([r.validation("miou", r.best) for r in self.runs])
+
+    def class_iou(self, name: str) -> str:
+        """Test IoU of a class, over the runs in whose images it occurs."""
+        ious = [_ious(run).get(name) for run in self.runs if run.scores]
+        return mean_and_deviation([iou for iou in ious if iou is not None] or [None])
+
+
+def group_folds(runs: list[Run]) -> list[RunGroup]:
+    """Runs in folders fold1, fold2, ... of one folder are the folds of a cross-validation.
+
+    In the order of the best validation mean IoU, or its mean over the folds.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        parent, name = os.path.split(os.path.normpath(run.folder))
+        is_fold = _FOLD.fullmatch(name) is not None
+        groups.setdefault(parent if is_fold else run.folder, []).append(run)
+
+    def rank(group: RunGroup) -> tuple:
+        mean = statistics.fmean(r.validation("miou", r.best) for r in group.runs)
+        return math.isnan(mean), -mean  # NaN comes last
+
+    named = [
+        RunGroup(f"{folder} ({len(group)} folds)", group)
+        if len(group) > 1
+        else RunGroup(group[0].folder, group)
+        for folder, group in groups.items()
+    ]
+    return sorted(named, key=rank)
+
+
 def best_and_final(runs: list[Run]) -> str:
     """Validation figures of each run in its best and in its last epoch, and its test scores."""
     rows = [
         [*("validation", "epoch", "mean IoU", "accuracy", "loss", "s an epoch")]
         + ["test mean IoU", "test accuracy"]
     ]
-    for run in runs:
-        for what, index in (("best", run.best), ("final", len(run.log) - 1)):
-            scored = run.scores and run.scores["model"].endswith(f"fcn_{what}.npz")
+    for group in group_folds(runs):
+        for what in ("best", "final"):
+            at = [(r, r.best if what == "best" else len(r.log) - 1) for r in group.runs]
+            epochs = [run.log[index]["epoch"] for run, index in at]
+            first, last = min(epochs), max(epochs)
+            scored = [
+                run.scores and run.scores["model"].endswith(f"fcn_{what}.npz")
+                for run in group.runs
+            ]
             test = [
-                run.test(k) if scored else None for k in ("mean_iou", "pixel_accuracy")
+                [r.test(key) if s else None for r, s in zip(group.runs, scored)]
+                for key in ("mean_iou", "pixel_accuracy")
             ]
             rows.append(
                 [
-                    f"{run.folder} {what}",
-                    f"{run.log[index]['epoch']}",
-                    percent(run.validation("miou", index)),
-                    percent(run.validation("accuracy", index)),
-                    f"{run.validation('loss', index):.4g}",
-                    f"{run.seconds:.1f}",
-                    *map(percent, test),
+                    f"{group.name} {what}",
+                    f"{first}" if first == last else f"{first} to {last}",
+                    mean_and_deviation([r.validation("miou", i) for r, i in at]),
+                    mean_and_deviation([r.validation("accuracy", i) for r, i in at]),
+                    f"{statistics.fmean(r.validation('loss', i) for r, i in at):.4g}",
+                    f"{statistics.fmean(run.seconds for run in group.runs):.1f}",
+                    *map(mean_and_deviation, test),
                 ]
             )
     return align(rows)
@@ -128,29 +184,29 @@ def over_seeds(runs: list[Run]) -> str:
         if len({run.config.get("seed") for run in group}) > 1:
             validation = [run.validation("miou", run.best) for run in group]
             test = [run.test("mean_iou") for run in group]
-            cells = _mean_and_deviation(validation), _mean_and_deviation(test)
+            cells = mean_and_deviation(validation), mean_and_deviation(test)
             rows.append([f"{group[0].folder} ...", f"{len(group)}", *cells])
     return align(rows) if len(rows) > 1 else ""
 
 
-def _mean_and_deviation(shares: list[float | None]) -> str:
-    """The deviation is that of a sample, with n - 1."""
+def mean_and_deviation(shares: list[float | None]) -> str:
+    """The deviation is that of a sample, with n - 1; a single share has none."""
     if None in shares:
         return "-"
+    if len(shares) == 1:
+        return percent(shares[0])
     mean, deviation = statistics.mean(shares), statistics.stdev(shares)
     return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
 
 
 def iou_by_class(runs: list[Run]) -> str:
     """Test IoU of each class in each run that was scored; empty if none was."""
-    scored = [run for run in runs if run.scores]
-    names = dict.fromkeys(
-        c["name"] for r in scored for c in r.scores["classes"] if c["pixels"]
-    )
+    scored = group_folds([run for run in runs if run.scores])
+    names = dict.fromkeys(n for group in scored for r in group.runs for n in _ious(r))
     if not names:
         return ""
-    rows = [["test IoU", *(run.folder for run in scored)]]
-    rows += [[n, *(percent(_ious(run).get(n)) for run in scored)] for n in names]
+    rows = [["test IoU", *(group.name for group in scored)]]
+    rows += [[name, *(group.class_iou(name) for group in scored)] for name in names]
     return align(rows)
 
 
@@ -160,8 +216,13 @@ def _ious(run: Run) -> dict[str, float | None]:
 
 
 def differences(runs: list[Run]) -> str:
-    """The config keys in which runs differ, but for where they write to."""
-    compared = [_compared(run) for run in runs]
+    """The config keys in which runs differ, but for where they write to, and the lists of folds."""
+    groups = group_folds(runs)
+    compared = [_compared(group.runs[0]) for group in groups]
+    for keys, group in zip(compared, groups, strict=True):
+        if len(group.runs) > 1:
+            for part in ("train", "val", "test"):
+                keys.pop(f"{part}_image_pointer", None)
     rows = []
     for key in dict.fromkeys(key for keys in compared for key in keys):
         values = [str(keys.get(key, "-")) for keys in compared]
@@ -169,7 +230,7 @@ def differences(runs: list[Run]) -> str:
             rows.append([key, *values])
     if not rows:
         return "the configurations do not differ"
-    return align([["config key", *(run.folder for run in runs)], *rows])
+    return align([["config key", *(group.name for group in groups)], *rows])
 
 
 def _compared(run: Run) -> dict[str, object]:

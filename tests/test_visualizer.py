@@ -70,6 +70,24 @@ def test_comparison_names_best_and_final_epochs(tmp_path):
     assert is_picture(tmp_path / "both.png")
 
 
+def test_folds_of_a_cross_validation_are_one_run_with_mean_and_deviation(tmp_path):
+    for number, best in ((1, 0.2), (2, 0.4)):
+        write_run(
+            tmp_path / f"cv/fold{number}", [0.1, best], test_image_pointer=f"{number}"
+        )
+    write_run(tmp_path / "alone", [0.35])
+    text = visualizer.compare_runs([str(tmp_path)], str(tmp_path / "all.png"))
+    # Means of 20 and 40 %; their sample deviation is 20 / sqrt(2).
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    group = f"{tmp_path}/cv (2 folds)"
+    assert rows[1].startswith(f"{tmp_path}/alone best 1 35.0 %")
+    assert any(row.startswith(f"{group} best 2 30.0 ± 14.1 %") for row in rows)
+    assert "fold1" not in text
+    assert "image_pointer" not in text
+    with open(tmp_path / "all.csv") as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
 def test_comparison_lists_only_the_keys_that_differ(tmp_path):
     runs = [
         write_run(tmp_path / "a", [0.1], seed=1, training_params={"epochs": 3}),

@@ -11,6 +11,7 @@ from dataset.list_reader import ImageList
 from files.command_line import command
 from files.errors import printable, run_program
 from files.paths import relative
+from files.text_table import counted
 from preparing.config_writer import (
     config_text,
     crop_size,
@@ -19,7 +20,7 @@ from preparing.config_writer import (
     write_files,
 )
 from preparing.label_survey import LabelSurvey, classes_of, survey_labels
-from preparing.pair_finder import FoundPairs, counted, find_pairs
+from preparing.pair_finder import FoundPairs, find_pairs
 from preparing.splits import (
     Lists,
     read_groups,
@@ -193,7 +194,7 @@ def settings_for(
         else "labels of one channel hold the grey levels of the table",
         "ignore_index": "the number that is in no row of the table does not count",
         "background_label": "what no shape covers",
-        "training_params.epochs": f"{images:,} images: about {epochs * images:,} are seen",
+        "training_params.epochs": f"{counted(images, 'image')}: about {epochs * images:,} are seen",
         "training_params.class_weights": "rare classes count more",
         "augmentation_params.flips": "both, if the photos have no up and down",
     }

@@ -57,16 +57,23 @@ def alike(examples: list) -> list[list]:
     With crop_size, none of them has more pixels than a training batch, so that whole images need
     no more memory than the windows that are trained on; but each has at least one image.
     """
-    args = chainer.global_config.user_train_args
-    most = args.training_params.batch_size * math.prod(args.crop_size or [])
     sizes: dict[tuple[int, int], list] = {}
     for example in filter(None, examples):
         sizes.setdefault(example[1].shape, []).append(example)
     parts = []
-    for (height, width), whole in sizes.items():
-        count = max(1, most // (height * width)) if args.crop_size else len(whole)
+    for size, whole in sizes.items():
+        count = most_alike(size, len(whole))
         parts += [whole[i : i + count] for i in range(0, len(whole), count)]
     return parts or [[]]
+
+
+def most_alike(size: tuple[int, int], count: int) -> int:
+    """How many of so many whole images of a size (H, W) go through the network at once."""
+    args = chainer.global_config.user_train_args
+    if not args.crop_size:
+        return count
+    most = args.training_params.batch_size * math.prod(args.crop_size)
+    return max(1, min(count, most // math.prod(size)))
 
 
 @chainer.dataset.converter()

@@ -1,4 +1,4 @@
-"""Formats tables and percentages for a terminal."""
+"""Formats tables, percentages and numbers of things for a terminal."""
 
 import math
 import unicodedata
@@ -10,6 +10,12 @@ def percent(figure: float | None, digits: int = 1) -> str:
     return (
         "-" if figure is None or math.isnan(figure) else f"{100 * figure:.{digits}f} %"
     )
+
+
+def counted(number: int, what: str) -> str:
+    """1 photo without a label, 2 photos without a label."""
+    noun, *rest = what.split(" ", 1)
+    return " ".join([f"{number:,}", noun + "s" * (number != 1), *rest])
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

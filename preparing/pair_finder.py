@@ -10,6 +10,7 @@ from typing import NamedTuple
 from dataset.file_finder import PICTURE_ENDINGS
 from dataset.labelme import MAX_BYTES as MAX_LABELME_BYTES
 from files.errors import UserError
+from files.text_table import counted
 from preparing.file_names import File, list_files
 from preparing.look import pairs_by_looks, place_of
 from preparing.other_formats import find_other_format, kind_of, way_out
@@ -93,12 +94,6 @@ def _as_asked(
         else:
             others.append(file.name)
     return kept, others
-
-
-def counted(number: int, what: str) -> str:
-    """1 photo without a label, 2 photos without a label."""
-    noun, *rest = what.split(" ", 1)
-    return " ".join([f"{number:,}", noun + "s" * (number != 1), *rest])
 
 
 def _pairs_by_words(folder: str, files: list[File]) -> tuple[list[Pair], list[File]]:

@@ -1,14 +1,16 @@
 """Finds out before a training whether it can work, so that errors come at once; for train.py."""
 
+import math
 import time
+from collections import Counter
 
 import chainer
 import numpy as np
 
-from dataset.batches import crop_line
+from dataset.batches import crop_line, most_alike
 from dataset.file_finder import refuse_missing
 from files.errors import UserError
-from files.text_table import percent
+from files.text_table import counted, percent
 from mini_batch_loader import DatasetPreProcessor
 from training.data_summary import (
     ListSummary,
@@ -51,7 +53,7 @@ def check_datasets(train: DatasetPreProcessor, val: DatasetPreProcessor) -> str:
             one sentence.
     """
     summaries = [_checked("train", train), _checked("val", val)]
-    _refuse_too_large_batch(summaries[0])
+    _refuse_too_large_batch(*summaries)
     # The test list is read later, by predict.py; a file that it lacks should be known today.
     refuse_missing_files(DatasetPreProcessor(chainer.global_config.user_test_args))
     return _brief_description(summaries) + "\n"
@@ -86,13 +88,30 @@ def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
     return summary
 
 
-def _refuse_too_large_batch(summary: ListSummary) -> None:
-    """Raise a UserError where a batch of a list's images needs more memory than there is."""
-    dataset = summary.dataset
-    largest = max(summary.sizes.values(), key=lambda size: size[0] * size[1])
-    size = dataset.size_in_batch(largest)
-    batch_size = min(dataset.args.training_params.batch_size, len(dataset))
-    refuse_too_much(dataset.args.n_class, batch_size, size, dataset.largest_scale)
+def _refuse_too_large_batch(train: ListSummary, val: ListSummary) -> None:
+    """Raise a UserError where batches of two lists' images need more memory than there is."""
+    args, size = train.dataset.args, max(_sizes_in_batch(train), key=math.prod)
+    batch_size = args.training_params.batch_size
+    validated = max(
+        (
+            (most_alike(size, min(count, batch_size)), size)
+            for size, count in _sizes_in_batch(val).items()
+        ),
+        key=lambda alike: alike[0] * math.prod(alike[1]),
+    )
+    refuse_too_much(
+        args.n_class,
+        min(batch_size, len(train.dataset)),
+        size,
+        train.dataset.largest_scale,
+        *validated,
+        is_averaged=args.training_params.weight_average > 0,
+    )
+
+
+def _sizes_in_batch(summary: ListSummary) -> Counter[tuple[int, int]]:
+    """{(H, W) in a batch: images of a list}."""
+    return Counter(map(summary.dataset.size_in_batch, summary.sizes.values()))
 
 
 def refuse_missing_files(dataset: DatasetPreProcessor) -> None:
@@ -149,7 +168,7 @@ def refuse_mixed_sizes(
 
 
 def _brief_description(summaries: list[ListSummary]) -> str:
-    lists = ", ".join(f"{s.what} {len(s.dataset):,} images" for s in summaries)
+    lists = ", ".join(f"{s.what} {counted(len(s.dataset), 'image')}" for s in summaries)
     sizes = {
         s.dataset.size_in_batch(size) for s in summaries for size in s.sizes.values()
     }

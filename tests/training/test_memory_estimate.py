@@ -1,9 +1,11 @@
 """A training that cannot fit into memory is refused before it starts."""
 
+import numpy as np
 import pytest
 
 import train
 from files.errors import UserError
+from files.opencv import cv2
 from training import memory_estimate
 from training.loop import Updater
 
@@ -34,6 +36,41 @@ def test_scaled_batches_count_as_large_as_they_become(monkeypatch):
     memory_estimate.refuse_too_much(3, 20, (176, 240), 1.5)
     with pytest.raises(UserError, match="batch_size"):
         memory_estimate.refuse_too_much(3, 20, (176, 240), 3)
+
+
+def test_validation_images_count_where_they_are_much_larger(monkeypatch):
+    """Measured, forward alone, of 1920 x 1440 pixels at 3 classes: 0.53 GB."""
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: GIB)
+    batch = 3, 2, (176, 240), 1.0
+    memory_estimate.refuse_too_much(*batch, 1, (1440, 1920))
+    with pytest.raises(UserError, match="validate with 4 images of 1920 x 1440"):
+        memory_estimate.refuse_too_much(*batch, 4, (1440, 1920))
+
+
+def test_average_of_weights_has_two_copies_more(monkeypatch):
+    """288 values for each of a million pairs of classes, 4 bytes: 1.07 GiB a copy."""
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 5 * GIB)
+    memory_estimate.refuse_too_much(1000, 1, (16, 16))
+    with pytest.raises(UserError, match=r"1,000 classes takes at least 6\.5 GiB"):
+        memory_estimate.refuse_too_much(1000, 1, (16, 16), is_averaged=True)
+
+
+def test_larger_validation_image_is_refused_before_the_training(
+    small_data, monkeypatch
+):
+    image = np.zeros((320, 480, 3), np.uint8)
+    cv2.imwrite(str(small_data.images / "val_0.png"), image)
+    cv2.imwrite(
+        str(small_data.images / "val_0_L.png"),
+        cv2.resize(
+            cv2.imread(str(small_data.images / "val_0_L.png")),
+            (480, 320),
+            interpolation=cv2.INTER_NEAREST,
+        ),
+    )
+    monkeypatch.setattr(memory_estimate, "machine_memory", lambda: 28 * 2**20)
+    with pytest.raises(UserError, match="validate with 1 image of 480 x 320"):
+        train.main(["--config", str(small_data.config_path)])
 
 
 def test_table_of_too_many_classes_is_refused(monkeypatch):

@@ -126,11 +126,8 @@ def measure(asked: dict[str, Contender], repeats: int) -> None:
         contender.ask("step")
     for round_ in range(repeats):
         for name, contender in asked.items():
-            print(
-                f"round {round_ + 1} of {repeats}: {name}    ",
-                end="\r",
-                file=sys.stderr,
-            )
+            text = f"round {round_ + 1} of {repeats}: {name}    "
+            print(text, end="\r", file=sys.stderr)
             if name == "stock Chainer" and round_ >= STOCK_ROUNDS:
                 continue
             for question in ("step", "forward"):

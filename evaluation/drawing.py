@@ -72,9 +72,7 @@ class Canvas:
         for number, (name, color) in enumerate(entries):
             x = left + number // rows * column
             y = top + number % rows * line + (line - swatch) // 2
-            field = np.full(
-                (swatch, swatch, 3), 0 if color is None else color, np.uint8
-            )
+            field = np.full((swatch, swatch, 3), color or 0, np.uint8)
             if color is None:
                 hatch(field, np.ones((swatch, swatch), bool))
             self.picture(x, y, field)
@@ -91,10 +89,8 @@ def legend_height(entries: list, width: int, zoom: float = 1) -> int:
 def _legend_grid(entries: list, width: int, zoom: float) -> tuple[int, int]:
     """Rows, and width of a column."""
     size = _LEGEND_SIZE * zoom
-    longest = max(
-        (_font(name, size).getlength(name[:_MAX_NAME]) for name, _ in entries),
-        default=0,
-    )
+    lengths = (_font(name, size).getlength(name[:_MAX_NAME]) for name, _ in entries)
+    longest = max(lengths, default=0)
     column = min(width, math.ceil(longest + 2.5 * _SWATCH * zoom))
     columns = max(1, width // column)
     return -(-len(entries) // columns), column

@@ -159,11 +159,8 @@ def _other_classes(trained: list[_Class], table: LabelTable, path: str) -> str |
             f"label_path: {table.path} has {len(here)} classes, but {path} was trained with "
             f"{len(trained)}; {way_out}"
         )
-    number = next(
-        i
-        for i, pair in enumerate(zip(trained, here, strict=True))
-        if pair[0] != pair[1]
-    )
+    pairs = enumerate(zip(trained, here, strict=True))
+    number = next(i for i, (there, own) in pairs if there != own)
     (name, color), (other_name, other_color) = trained[number], here[number]
     return (
         f"label_path: class {number} is {other_name!r} {other_color} in {table.path}, but "

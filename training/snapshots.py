@@ -222,11 +222,8 @@ def _refuse_unfit(path: str, model: chainer.Link, values: Values) -> None:
         UserError: one is of another shape than its parameter, NaN or infinite.
     """
     places = [f"updater/optimizer:main{{}}/{part}" for part in ("m", "v", "master")]
-    places += [
-        "updater/model:main{}",
-        "updater/average{}",
-        "extensions/best_model/weights{}",
-    ]
+    places += ["updater/model:main{}", "updater/average{}"]
+    places += ["extensions/best_model/weights{}"]
     for name, param in sorted(model.namedparams()):
         for key in (place.format(name) for place in places):
             value = values.get(key)

@@ -92,7 +92,7 @@ def refuse_impossible(arguments: argparse.Namespace) -> None:
 
 def write_model(arguments, args: SimpleNamespace, model: FCN, digest: str) -> None:
     """Write the ONNX file; one that fails its check is not kept."""
-    # Not at the top of the file: where onnx is missing, refuse_impossible() speaks first.
+    # Not at the top of the file: where onnx is missing, refuse_impossible() says so first.
     from exporting import onnx_check, onnx_graph
 
     settings = onnx_graph.PhotoSettings.from_config()

@@ -169,7 +169,7 @@ def publish(draft, folder, replace):
     pointers = [path.name for path in draft.glob("*_image_pointer")]
     for name in pointers:
         refuse_lists_of_others(folder / name)
-    # The lists go first and come last: nobody reads a set of which only a part is there.
+    # The lists are removed first and put there last, so that nobody reads half a set.
     for name in pointers:
         (folder / name).unlink(missing_ok=True)
     (folder / "images").mkdir(exist_ok=True)

@@ -67,7 +67,7 @@ def args_of_description(text: str, path: str) -> SimpleNamespace:
     Raises:
         UserError: the description is broken.
     """
-    # A Config checks the values; the keys that speak of data, which it needs, are not used.
+    # Config checks the values. It requires the keys that name data, too: any text does for them.
     required = (k for k, field in Config.model_fields.items() if field.is_required())
     description, config = _checked(text, dict.fromkeys(required, path), path)
     names, colors = zip(*description.classes, strict=True)

@@ -1,4 +1,4 @@
-"""Applies a network to photos, files or arrays, and holds what came out of each; load() gives one."""
+"""Applies a network to photos (files or arrays) and holds the result of each; load() returns a PhotoSegmenter."""
 
 import os
 from collections.abc import Iterable, Iterator

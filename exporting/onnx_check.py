@@ -22,7 +22,7 @@ _CLEAR_GAP = 1e-4
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pixels compared, and how many of them have another class for want of a clear one."""
+    """Pixels compared, and how many differ, as their two best scores are nearly equal."""
 
     pixels: int
     differing: int

@@ -130,7 +130,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo):
-    """Shape and dtype of an array, which its size in the archive must bear out."""
+    """Shape and dtype of an array; ValueError where its size in the archive is another."""
     with archive.open(member) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         version = np.lib.format.read_magic(file)

@@ -33,7 +33,7 @@ def validated(
     places: dict[tuple, str],
     known: Iterable[str] = (),
 ) -> Model:
-    """The values as the model has them.
+    """The values, checked and converted by a pydantic model.
 
     Args:
         model: says which keys there are, and what each may hold.

@@ -17,8 +17,8 @@ except ImportError:  # Windows
     import msvcrt
 
 _LOCK = ".lock"
-# Windows lets nobody else read what is locked. This byte lies beyond the process id, which a
-# second run shows; filelock and portalocker lock the first bytes.
+# On Windows, other processes cannot read locked bytes. This one lies far behind the process id,
+# which a second run shows. (The packages filelock and portalocker lock the first bytes.)
 _LOCKED_BYTE = 1 << 30
 
 

@@ -1,4 +1,4 @@
-"""The lists of a cross-validation's folds, found beside a configuration or made of its own; for cross_validate.py.
+"""The lists of a cross-validation's folds: found beside a configuration, or made from its lists; for cross_validate.py.
 
 A fold is a split of the images in three: a list to train on, one to choose the best epoch by, and
 one to score, whose images the fold's model has never seen. Each image is scored in one fold.

@@ -73,6 +73,6 @@ def data_fingerprint(dataset: DatasetPreProcessor) -> str:
     digest = hashlib.sha256("\n".join(dataset.lines).encode(errors="backslashreplace"))
     for index in range(0, len(dataset), -(-len(dataset) // _SIZES)):
         for path in dataset.path(index), dataset.label_path(index):
-            with suppress(OSError):  # who reads it says so
+            with suppress(OSError):  # reading it will say so
                 digest.update(f" {os.path.getsize(path)}".encode())
     return f"{len(dataset)} images, {digest.hexdigest()[:16]}"

@@ -244,24 +244,30 @@ def at_scales(factors: list[float]) -> str:
     return f", averaged at the scales {', '.join(f'{factor:g}' for factor in factors)}"
 
 
+def overall(figures: dict) -> str:
+    return (
+        f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
+        f"mean IoU {percent(figures['mean_iou'])}, mean Dice {percent(figures['mean_dice'])}"
+    )
+
+
 def print_scores(figures: dict, model_path: str, folder: str) -> None:
     root = os.path.dirname(folder)
     averaged_with = [os.path.join(root, name) for name in figures["averaged_with"]]
-    photo, sureness = figures["at_photo_size"], figures["calibration"]
+    sureness = figures["calibration"]
     print(
         f"{len(figures['images'])} test images, model {from_here(model_path)}"
         f"{''.join(f', averaged with {from_here(m)}' for m in averaged_with)}"
         f"{', averaged with the mirrored image' if figures['mirrored'] else ''}"
         f"{at_scales(figures['scales'])}\n"
-        f"pixel accuracy {percent(figures['pixel_accuracy'])}, "
-        f"mean IoU {percent(figures['mean_iou'])}, mean Dice {percent(figures['mean_dice'])} at the size the network works at\n"
-        f"pixel accuracy {percent(photo['pixel_accuracy'])}, "
-        f"mean IoU {percent(photo['mean_iou'])}, mean Dice {percent(photo['mean_dice'])} at the photos' own size\n"
+        f"{overall(figures)} at the size the network works at\n"
+        f"{overall(figures['at_photo_size'])} at the photos' own size\n"
         f"expected calibration error {percent(sureness['expected_calibration_error'])} "
         f"(without the temperature, {sureness['temperature']:.3f}: "
         f"{percent(sureness['without_temperature'])})\n\n"
         f"{score_table(figures)}\n\n"
-        f"scores.json, confusion.png, reliability.png, best.png, worst.png, each image in colours: {from_here(folder)}"
+        "scores.json, confusion.png, reliability.png, best.png, worst.png, each image in colours: "
+        f"{from_here(folder)}"
     )
 
 

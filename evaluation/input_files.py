@@ -58,36 +58,32 @@ def find_inputs(
     Returns:
         tuple: the inputs, and a sentence for each argument that stands for nothing.
     """
-    found: dict[str, str] = {}  # real path -> wanted name
-    paths: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}  # real path -> path, wanted target
     problems = []
     for argument in arguments:
         if os.path.isdir(argument):
-            files = _files_of(argument, os.path.realpath(output_folder))
+            root, files = argument, _files_of(argument, os.path.realpath(output_folder))
             if not files:
                 problems.append(f"{argument}: no photo or video in this folder")
         elif os.path.isfile(argument):
-            files = [argument]
+            root, files = os.path.dirname(argument) or ".", [argument]
         else:
             problems.append(f"{argument}: no such file or folder")
-            files = []
-        root = argument if os.path.isdir(argument) else os.path.dirname(argument)
+            continue
         for path in files:
-            real = os.path.realpath(path)
-            if real not in found:
-                found[real] = os.path.splitext(os.path.relpath(path, root or "."))[0]
-                paths[real] = path
-    wanted = [os.path.join(output_folder, name) for name in found.values()]
+            name = os.path.splitext(os.path.relpath(path, root))[0]
+            target = os.path.join(output_folder, name)
+            found.setdefault(os.path.realpath(path), (path, target))
     occupied = {_folded(real) for real in found}
-    targets = distinct(
-        wanted,
-        lambda target: any(
-            _folded(os.path.realpath(target + ending)) in occupied for ending in RESULTS
-        ),
-    )
+
+    def is_input(target: str) -> bool:
+        results = (os.path.realpath(target + ending) for ending in RESULTS)
+        return any(_folded(result) in occupied for result in results)
+
+    targets = distinct([wanted for _, wanted in found.values()], is_input)
     inputs = [
-        Input(paths[real], target, target != name)
-        for real, target, name in zip(found, targets, wanted, strict=True)
+        Input(path, target, target != wanted)
+        for (path, wanted), target in zip(found.values(), targets, strict=True)
     ]
     return inputs, problems
 

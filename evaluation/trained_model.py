@@ -92,15 +92,12 @@ def restore_models(config: Config, arguments: argparse.Namespace) -> FCN | Ensem
         UserError: as restore_model(), or the models need different inputs.
     """
     others = []
-    inputs = {}
     for path in arguments.averaged_with:
+        others.append((path, _restore(path, config, "--model"), _input_settings()))
         set_global_config(config)
-        others.append(_restore(path, config, "--model"))
-        inputs[path] = _input_settings()
-    set_global_config(config)
     model = restore_model(config, arguments)
     here = _input_settings()
-    for path, there in inputs.items():
+    for path, _, there in others:
         for key in INPUT_KEYS:
             if there[key] != here[key]:
                 raise UserError(
@@ -109,8 +106,9 @@ def restore_models(config: Config, arguments: argparse.Namespace) -> FCN | Ensem
                 )
     if not others:
         return model
-    paths = [arguments.model, *arguments.averaged_with]
-    return Ensemble(model, *others, temperatures=[*map(model_temperature, paths)])
+    paths, models, _ = zip(*others, strict=True)
+    temperatures = [*map(model_temperature, (arguments.model, *paths))]
+    return Ensemble(model, *models, temperatures=temperatures)
 
 
 def _input_settings() -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""How the configuration wants the network to start and to be judged in training; for train.py."""
+"""The options of the network in training that a configuration asks for; for train.py."""
 
 from types import SimpleNamespace
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from config import load_config
 from dataset.file_finder import find_image
-from dataset.image_reader import as_channels, read_any_image
+from dataset.image_reader import read_image
 from dataset.list_reader import read_list
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import add_model_argument, restore_model
@@ -118,7 +118,7 @@ def read_photo(args: SimpleNamespace) -> tuple[str, np.ndarray]:
     """The first test image, to compare engines on: its path, uint8 (H, W, in_ch)."""
     name = read_list(args.image_pointer_path, args.image_pointer_key).images[0]
     path = find_image(args.image_dir_path, name)
-    return path, as_channels(read_any_image(path), args.in_ch)
+    return path, read_image(path, args.in_ch)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import threadpoolctl
 import fcn_squeeze
 from benchmarks import loader
 from layers import threads
+from learning import layer_table
 from training.run_record import processor
 
 PRODUCT_SIZE = 2048
@@ -174,34 +175,11 @@ class LayerTimer(chainer.FunctionHook):
         self.steps[-1][1][name] += time.perf_counter() - self._starts.pop()
 
 
-class _CountMacs(chainer.FunctionHook):
-    """Multiplications and additions of each convolution, by the id of its weights."""
-
-    name = "CountMacs"
-
-    def __init__(self):
-        super().__init__()
-        self.macs: dict[int, int] = {}
-
-    def forward_postprocess(self, function, in_data):
-        if "onvolution2D" not in function.label:
-            return
-        x, weight, _ = in_data
-        # In a deconvolution, each input pixel meets the kernel.
-        if hasattr(function, "outh"):
-            height, width = x.shape[2:]
-        else:
-            height, width = function._get_out_size(x.shape, weight.shape)
-        self.macs[id(weight)] = weight.size * height * width
-
-
 def _macs(model, size: tuple[int, int]) -> dict[str, int]:
     """Multiplications and additions of each convolution link for one image of this size."""
-    count = _CountMacs()
-    with count:
-        model.scores(np.zeros((1, 3, *size), np.float32))
-    links = {id(p.array): name.rsplit("/", 1)[0] for name, p in model.namedparams()}
-    return {links[key]: macs for key, macs in count.macs.items()}
+    rows = layer_table.table_of(layer_table.layers_of(model), *size)
+    products = {f"/{name}": row.multiplications for name, row in rows.items()}
+    return {name: count for name, count in products.items() if count}
 
 
 def _machine() -> str:

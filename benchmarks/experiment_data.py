@@ -12,17 +12,16 @@ import numpy as np
 from tqdm import tqdm
 
 from dataset.demo_data import SPLITS, ensure_demo_data
+from dataset.list_reader import read_list
 from dataset.toy_street.canvas import LABEL_COLORS
 from files.errors import run_program
 from files.opencv import cv2
 from files.png_writer import write_png
-from files.text_file import read_text
 from files.whole_file import write_text
 
 MASK_TABLE = "r,g,b,label\n0,0,0,{}\n255,255,255,{}\n"
 CELL_SPLITS = {"train": 40, "val": 8, "test": 8}
 CELL_SIZE = 256  # pixels, height and width
-_MAX_LIST_BYTES = 1 << 20
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,9 +40,9 @@ def write_cars(folder: Path, demo: Path) -> None:
     The lists name the photos relative to the folder that holds both, and behind a tab the masks.
     """
     for split in SPLITS:
-        names = read_text(demo / f"{split}_image_pointer", "list", _MAX_LIST_BYTES)
+        names = read_list(str(demo / f"{split}_image_pointer")).images
         lines = []
-        for name in tqdm(names.split(), desc=f"cars, {split}", disable=None):
+        for name in tqdm(names, desc=f"cars, {split}", disable=None):
             photo = demo / "images" / name
             label = cv2.imread(str(photo.with_name(f"{photo.stem}_L.png")))[..., ::-1]
             mask = np.all(label == LABEL_COLORS["Car"], axis=2)

@@ -9,7 +9,7 @@ import chainer
 import numpy as np
 
 from dataset.augmentation import crop_to_multiple, resize_image, scaled_size
-from dataset.image_reader import as_channels, read_any_image
+from dataset.image_reader import read_image
 from evaluator import confusion_matrix, summarize
 from fcn_squeeze import FCN
 from files.errors import UserError
@@ -124,7 +124,7 @@ def new_network(args: SimpleNamespace, dilated: bool | None = None) -> FCN:
 
 def _scaled(path: str, args: SimpleNamespace) -> np.ndarray:
     """A photo as the network takes it: uint8 (H, W, in_ch)."""
-    photo = as_channels(read_any_image(path), args.in_ch)
+    photo = read_image(path, args.in_ch)
     size = scaled_size(photo.shape[:2], args.image_scale)
     multiple = chainer.global_config.user_multiple
     if min(size) < multiple:

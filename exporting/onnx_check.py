@@ -4,7 +4,6 @@ Two engines never round alike: pixels whose two best scores are almost equal may
 """
 
 import importlib.util
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -20,25 +19,9 @@ from image_normalizer import make_normalizer
 _CLEAR_GAP = 1e-4
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Pixels compared, and how many differ, as their two best scores are nearly equal."""
-
-    pixels: int
-    differing: int
-
-    def __str__(self) -> str:
-        if not self.differing:
-            return f"all {self.pixels:,} pixels have the same class"
-        return (
-            f"the same class but for {self.differing:,} of {self.pixels:,} pixels, whose two "
-            f"best scores are closer than {_CLEAR_GAP}"
-        )
-
-
 def check_model(
     path: str, segmenter: Segmenter, settings: PhotoSettings, photo: np.ndarray
-) -> Comparison | None:
+) -> str | None:
     """Have ONNX's checker look at a file, and ONNX Runtime run it.
 
     Args:
@@ -48,7 +31,7 @@ def check_model(
         photo: uint8 (H, W, in_ch).
 
     Returns:
-        Comparison: None where ONNX Runtime is not installed.
+        str: what the comparison found; None where ONNX Runtime is not installed.
 
     Raises:
         UserError: the file is no valid ONNX model, or a pixel has another class though its
@@ -67,7 +50,7 @@ def check_model(
     return _compare_photos(model, segmenter, photo)
 
 
-def _compare_photos(model, segmenter: Segmenter, photo: np.ndarray) -> Comparison:
+def _compare_photos(model, segmenter: Segmenter, photo: np.ndarray) -> str:
     shape = ["batch", "classes", "rows", "columns"]
     model.graph.output.append(
         onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, shape)
@@ -78,7 +61,7 @@ def _compare_photos(model, segmenter: Segmenter, photo: np.ndarray) -> Compariso
     return _compare(differs, [cv2.resize(plane, size)[differs] for plane in scores[0]])
 
 
-def _compare_networks(model, segmenter: Segmenter, settings, photo) -> Comparison:
+def _compare_networks(model, segmenter: Segmenter, settings, photo) -> str:
     multiple = settings.multiple
     height, width = (
         max(side - side % multiple, multiple)
@@ -101,15 +84,24 @@ def _run(model: onnx.ModelProto, inputs: dict) -> list[np.ndarray]:
     return session.run(None, inputs)
 
 
-def _compare(differs: np.ndarray, scores) -> Comparison:
-    """differs: bool (H, W); scores: (n_class, M) of the M pixels that differ."""
-    if differs.any():
-        second, best = np.sort(scores, axis=0)[-2:]
-        clear = np.count_nonzero(~(best - second < _CLEAR_GAP))  # NaN is not equal
-        if clear:
-            raise UserError(
-                f"ONNX Runtime finds another class than predict.py for {clear:,} of "
-                f"{differs.size:,} pixels of the photo, so nothing was written; this is a bug "
-                "of export.py or of ONNX Runtime: please report it"
-            )
-    return Comparison(differs.size, np.count_nonzero(differs))
+def _compare(differs: np.ndarray, scores) -> str:
+    """Differing pixels are allowed where the two best scores are nearly equal.
+
+    Args:
+        differs: bool (H, W).
+        scores: (n_class, M) of the M pixels that differ.
+    """
+    if not differs.any():
+        return f"all {differs.size:,} pixels have the same class"
+    second, best = np.sort(scores, axis=0)[-2:]
+    clear = np.count_nonzero(~(best - second < _CLEAR_GAP))  # NaN is not equal
+    if clear:
+        raise UserError(
+            f"ONNX Runtime finds another class than predict.py for {clear:,} of "
+            f"{differs.size:,} pixels of the photo, so nothing was written; this is a bug "
+            "of export.py or of ONNX Runtime: please report it"
+        )
+    return (
+        f"the same class but for {differs.sum():,} of {differs.size:,} pixels, whose two "
+        f"best scores are closer than {_CLEAR_GAP}"
+    )

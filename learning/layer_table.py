@@ -240,8 +240,3 @@ def as_text(rows: dict[str, Row]) -> str:
     kib = sum(row.map_bytes for row in rows.values()) / 1024
     sums = ["all", *[""] * 6, f"{total:,}", f"{products:.2f}", f"{kib:,.0f}", *[""] * 3]
     return align([*lines, sums])
-
-
-def as_data(layers: dict[str, Layer]) -> list[dict]:
-    """The layers as the page's script takes them."""
-    return [layer._asdict() for layer in layers.values()]

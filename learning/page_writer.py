@@ -159,12 +159,13 @@ def _data(subject: Subject, figures: dict[str, dict], text: dict) -> dict:
     height, width = subject.photo.shape[:2]
     networks = {"dilated": True, "first": False}
     field = figures["field"]
+    layers = {
+        name: layer_table.layers_of(new_network(subject.args, dilated=dilated))
+        for name, dilated in networks.items()
+    }
     return {
         "layers": {
-            name: layer_table.as_data(
-                layer_table.layers_of(new_network(subject.args, dilated=dilated))
-            )
-            for name, dilated in networks.items()
+            n: [row._asdict() for row in of.values()] for n, of in layers.items()
         },
         "network": "dilated" if subject.args.dilated else "first",
         "height": height,

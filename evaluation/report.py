@@ -62,13 +62,14 @@ def write_report(folder: str) -> str:
     return path
 
 
-def page_environment() -> jinja2.Environment:
-    """Jinja with this folder's templates; ``percent`` and ``picture`` are filters in them."""
+def page_environment(folder: str = _FOLDER) -> jinja2.Environment:
+    """Jinja with a folder's templates; ``percent`` and ``picture`` are filters in them."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "picture": _picture}
     return environment

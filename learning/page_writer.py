@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-import jinja2
 import markupsafe
 import yaml
 
+from evaluation.report import page_environment
 from files import whole_file
 from files.progress_bar import progress_bar
 from files.text_table import percent
@@ -84,13 +84,7 @@ def render(subject: Subject, figures: dict[str, dict], text: dict, other: dict) 
         text: as read_text() gives it.
         other: file, lang and title of the page in the other language.
     """
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
+    environment = page_environment(_FOLDER / "page")
     values = _values(subject, figures)
 
     def fill(words: str) -> markupsafe.Markup:
@@ -98,7 +92,7 @@ def render(subject: Subject, figures: dict[str, dict], text: dict, other: dict) 
         return markupsafe.Markup(environment.from_string(words).render(**values))
 
     environment.filters["fill"] = fill
-    template = environment.from_string(_read("page.html.j2"))
+    template = environment.get_template("page.html.j2")
     return template.render(
         **values,
         text=text,

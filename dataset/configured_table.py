@@ -8,10 +8,7 @@ from files.errors import UserError, printable
 
 
 def table_of(config) -> LabelTable:
-    """The classes: those in label_path, or of the palette of the first label to train on.
-
-    Args:
-        config (Config): the whole configuration.
+    """The classes of a Config: those in label_path, or of the palette of the first training label.
 
     Raises:
         UserError: the table is missing or wrong, or another key disagrees with it.

@@ -29,15 +29,9 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def write_report(folder: str) -> str:
-    """Write ``report.html`` from what training and scoring have left in a folder.
+    """Write ``report.html`` from what training and scoring have left in output_path; gives its path.
 
     What is missing yet is left out; so are scores of weights that a later training has replaced.
-
-    Args:
-        folder: output_path of the run.
-
-    Returns:
-        str: path of the report.
     """
     path = os.path.join(folder, "report.html")
     scores, is_outdated = current_scores(folder)

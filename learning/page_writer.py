@@ -31,13 +31,7 @@ _SCRIPTS = ("layers", "field", "checkerboard", "phases", "iou")
 
 
 def write_pages(subject: Subject) -> list[str]:
-    """Compute all figures and write a page in each language.
-
-    Args:
-        subject: the model and the photo.
-
-    Returns:
-        list of str: paths of the pages.
+    """Compute all figures and write a page in each language; gives the paths of the pages.
 
     Raises:
         UserError: a page cannot be written, or an image cannot be read.

@@ -108,11 +108,7 @@ class OneProcess:
 
 
 class SeveralProcesses(OneProcess):
-    """One of several processes.
-
-    Args:
-        mpi: mpi4py's communicator of all processes.
-    """
+    """One of several processes; ``mpi`` is mpi4py's communicator of all."""
 
     def __init__(self, mpi):
         from mpi4py import MPI
@@ -137,9 +133,7 @@ class SeveralProcesses(OneProcess):
         threads.use_at_most(max(1, len(cores) // self._machine.size))
 
     def connect(self, communicator: str, device: chainer.backend.Device) -> None:
-        """Raises:
-        UserError: the communicator cannot be used, for instance because NCCL is missing.
-        """
+        """Make the communicator; a UserError where it cannot be used, as NCCL without a GPU."""
         import chainermn
 
         if communicator == "auto":

@@ -41,9 +41,7 @@ def locked(folder: str) -> Iterator[Callable]:
         os.makedirs(folder, exist_ok=True)
         lock = open(path, "r+b", buffering=0, opener=_open)  # noqa: SIM115
     except OSError as error:
-        raise UserError(
-            f"output_path: cannot write {printable(path)}: {error.strerror}"
-        ) from None
+        raise _cannot_write(path, error) from None
 
     # After a validation, which takes long, and before the extensions that write.
     @extension.make_extension(
@@ -108,6 +106,8 @@ def _take(lock, folder: str, path: str) -> None:
         lock.truncate()
         lock.write(b"%d\n" % os.getpid())
     except OSError as error:
-        raise UserError(
-            f"output_path: cannot write {printable(path)}: {error.strerror}"
-        ) from None
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: str, error: OSError) -> UserError:
+    return UserError(f"output_path: cannot write {printable(path)}: {error.strerror}")

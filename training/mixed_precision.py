@@ -13,9 +13,6 @@ class MixedPrecisionAdam(chainer.optimizers.Adam):
     left out and the factor is halved. Both are Chainer's; here all gradients are looked at in
     one transfer (Chainer makes one a parameter, and the GPU waits for each), and the masters
     and the factor are stored in snapshots.
-
-    Args:
-        alpha (float): Adam's step size.
     """
 
     def __init__(self, alpha: float):

@@ -57,11 +57,7 @@ class BestModel(extension.Extension):
             write_npz(self._path, self._weights, self._description)
 
     def store_temperature(self, dataset: DatasetPreProcessor) -> None:
-        """At the end of a run: fit the best model's temperature, and store it with the model.
-
-        Args:
-            dataset: the validation images.
-        """
+        """At the end of a run: fit the best model's temperature on the validation images; store it."""
         if not self._weights:
             return
         model = self._model.copy(mode="copy")

@@ -180,11 +180,7 @@ def _lies_in(path: str, folder: str) -> bool:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove the temporary files of writers that were killed, and nothing else.
-
-    Args:
-        folder: output_path.
-    """
+    """Remove the temporary files that killed writers left in output_path, and nothing else."""
     places = [(os.path.join(folder, s), re.compile(p)) for s, p in _FILES.items()]
     inputs = os.walk(os.path.join(folder, _INPUTS))
     places += [(where, _INPUT_RESULT) for where, _, _ in inputs]

@@ -39,11 +39,7 @@ def _cell(form: str, figure: float) -> str:
 
 
 class EpochTable(extension.Extension):
-    """Prints one line an epoch, as wide as the terminal allows; PrintReport would need 170 columns.
-
-    Args:
-        epochs (int): of the whole training.
-    """
+    """Prints one line an epoch, as wide as the terminal allows; PrintReport would need 170 columns."""
 
     trigger = (1, "epoch")
 
@@ -95,12 +91,7 @@ class EpochTable(extension.Extension):
 
 
 class EpochBar(extension.Extension):
-    """A progress bar that moves with each iteration, below the table of epochs.
-
-    Args:
-        epochs (int): of the whole training.
-        iterations (int): of an epoch.
-    """
+    """A progress bar that moves with each iteration (so many an epoch), below the table of epochs."""
 
     # Chainer's (1, "iteration") has a state, which snapshots of runs without a bar lack.
     trigger = staticmethod(lambda trainer: True)
@@ -165,12 +156,7 @@ class Curves(extension.Extension):
 
 
 class ProgressPictures(extension.Extension):
-    """Draws ``progress/epoch_0005.png``: the same few validation images each time, and at the end.
-
-    Args:
-        segmenter (Segmenter): the model in training.
-        dataset (DatasetPreProcessor): the validation images.
-    """
+    """Draws ``progress/epoch_0005.png``: the same few validation images each time, and at the end."""
 
     def __init__(self, segmenter: Segmenter, dataset: DatasetPreProcessor):
         self._segmenter = segmenter

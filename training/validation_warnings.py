@@ -16,17 +16,13 @@ _RECENT, _PART = 5, 0.95
 
 
 class ValidationWarnings(extension.Extension):
-    """Prints a sentence when something has gone wrong for some epochs, not again in each of them.
-
-    Args:
-        names (list of str): of the classes.
-    """
+    """Prints a sentence when something has gone wrong for some epochs, not again in each of them."""
 
     trigger = (1, "epoch")
     name = "validation_warnings"
 
     def __init__(self, names: list[str]):
-        self._names = names
+        self._names = names  # of the classes
         # Epochs in a row in which one class only was predicted, or a class was not.
         self._alone = 0
         self._never = np.zeros(len(names), np.int64)

@@ -9,10 +9,33 @@ import chainer
 import numpy as np
 import pytest
 import yaml
+from labelled_folders import (
+    COUNT,
+    NAMES,
+    NUMBERS,
+    ade20k,
+    bowl,
+    camvid,
+    cityscapes,
+    drive,
+    labelme,
+    lists,
+    numbers,
+    one_folder,
+    other_ending,
+    photo,
+    run,
+    same_numbers,
+    save,
+    suffix_of_its_own,
+    unknown_trees,
+    unknown_trees_within_splits,
+    unknown_words,
+    voc,
+)
 from matplotlib.path import Path
 from PIL import Image
 
-import prepare
 import train
 from config import load_config
 from dataset.label_reader import read_label
@@ -20,126 +43,8 @@ from dataset.label_table import read_label_table
 from dataset.list_reader import read_list
 from files.errors import UserError
 
-COUNT = 6
-NAMES = ("train", "val", "test")
-# Left half 0, right half 1.
-NUMBERS = np.repeat([[0, 1]], 32, axis=0).repeat(24, axis=1).astype(np.uint8)
-
-
-def numbers(n):
-    """The label of image n: 0 left of column 12 + 4 n, else 1."""
-    return np.tile(np.arange(48) >= 12 + 4 * n, (32, 1)).astype(np.uint8)
-
-
-def save(path, array, palette=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(array)
-    if palette:
-        picture.putpalette(palette)
-    picture.save(path)
-
-
-def photo(path, n):
-    """Each class of label n in a colour of its own, with noise."""
-    noise = np.random.default_rng(n).integers(0, 60, (32, 48, 3))
-    colors = np.array([[40, 60, 140], [150, 90, 20]])[numbers(n)]
-    save(path, (colors + noise).astype(np.uint8))
-
-
-def voc(root):
-    for n in range(COUNT):
-        photo(root / f"JPEGImages/{n}.jpg", n)
-        label = root / f"SegmentationClass/{n}.png"
-        save(label, numbers(n), palette=[0, 0, 0, 128, 0, 0])
-    sets = root / "ImageSets/Segmentation"
-    sets.mkdir(parents=True)
-    (sets / "train.txt").write_text("0\n1\n2\n3\n")
-    (sets / "val.txt").write_text("4\n5\n")
-
-
-def cityscapes(root):
-    for n in range(COUNT):
-        place = f"{('train', 'val')[n % 2]}/city/{n}"
-        photo(root / f"leftImg8bit/{place}_leftImg8bit.png", n)
-        for kind in ("labelTrainIds", "labelIds", "instanceIds", "color"):
-            value = numbers(n) if kind == "labelTrainIds" else numbers(n) + 7
-            save(root / f"gtFine/{place}_gtFine_{kind}.png", value)
-
-
-def labelme(root):
-    for n in range(COUNT):
-        left = 12 + 4 * n
-        points = [[left + 1.3, 0], [48, 0], [48, 32], [left - 0.6, 32]]
-        photo(root / f"{n}.png", n)
-        content = {
-            "shapes": [{"label": "car", "points": points}],
-            "imageHeight": 32,
-            "imageWidth": 48,
-        }
-        (root / f"{n}.json").write_text(json.dumps(content))
-
-
-def bowl(root):
-    for n in range(COUNT):
-        noise = np.random.default_rng(n).integers(0, 60, (32, 48))
-        save(root / f"images/{n}.png", (numbers(n) * 90 + noise).astype(np.uint8))
-        save(root / f"masks/{n}.png", numbers(n) * 255)
-
-
-def one_folder(root):
-    colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
-    for n in range(COUNT):
-        photo(root / f"{n}.jpg", n)
-        save(root / f"{n}_mask.png", colors[numbers(n)])
-
-
-def ade20k(root):
-    for n in range(COUNT):
-        split = ("training", "validation")[n % 2]
-        photo(root / f"images/{split}/ADE_{n}.jpg", n)
-        save(root / f"annotations/{split}/ADE_{n}.png", numbers(n))
-
-
-def camvid(root):
-    for n in range(COUNT):
-        split = ("train", "val", "test")[n % 3]
-        photo(root / f"{split}/{n // 3}.png", n)
-        save(root / f"{split}annot/{n // 3}.png", numbers(n))
-
-
-def unknown_trees(root):
-    for n in range(COUNT):
-        photo(root / f"B/{n}.jpg", n)
-        save(root / f"A/{n}.png", numbers(n))
-
-
-def unknown_trees_within_splits(root):
-    """Photos and labels of different splits have the same names."""
-    for n in range(COUNT):
-        split = ("train", "val", "test")[n % 3]
-        photo(root / f"{split}_y/{n // 3}.png", n)
-        save(root / f"{split}_x/{n // 3}.png", numbers(n))
-
-
-def unknown_words(root):
-    for n in range(COUNT):
-        photo(root / f"pics/{n}.png", n)
-        save(root / f"gt_masks_v2/{n}.png", numbers(n) * 255)
-
-
-def other_ending(root):
-    for n in range(COUNT):
-        photo(root / f"{n}.jpg", n)
-        save(root / f"{n}.png", numbers(n), palette=[0, 0, 0, 128, 0, 0])
-
-
-def same_numbers(root):
-    for n in range(COUNT):
-        photo(root / f"one/shot_{n:03}.jpg", n)
-        save(root / f"two/drawn-{n:03}.png", numbers(n))
-
-
 UNKNOWN_NAMES = [
+    *(suffix_of_its_own, drive),
     *(unknown_trees, unknown_trees_within_splits, unknown_words),
     *(other_ending, same_numbers),
 ]
@@ -152,16 +57,6 @@ def tree(request, tmp_path):
     return tmp_path / "data"
 
 
-def run(tree, *options):
-    output = tree.parent / "my.yaml"
-    assert prepare.main([str(tree), "--output", str(output), *options]) == 0
-    return output
-
-
-def lists(folder) -> dict[str, list[str]]:
-    return {what: read_list(folder / f"{what}.txt").images for what in NAMES}
-
-
 def read_independently(path, table) -> np.ndarray:
     """A label as class numbers, by matplotlib (LabelMe's polygon) or by Pillow."""
     if path.suffix == ".json":
@@ -171,6 +66,7 @@ def read_independently(path, table) -> np.ndarray:
         return inside.reshape(32, 48) * table.names.index(shape["label"])
     with Image.open(path) as picture:
         is_grey = picture.mode == "L" and np.asarray(picture).max() == 255
+        is_grey |= path.suffix == ".gif"
         if picture.mode == "RGB" or is_grey:
             classes = {tuple(color): n for n, color in enumerate(table.colors.tolist())}
             pixels = picture.convert("RGB")

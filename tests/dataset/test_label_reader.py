@@ -4,7 +4,7 @@ from conftest import COLORS, write_picture
 from PIL import Image
 
 from dataset.label_reader import holds_only_0_and_255, palette_table, read_label
-from dataset.label_table import read_label_table, with_label_rules
+from dataset.label_table import ignoring, read_label_table, with_label_rules
 from files.errors import UserError
 from files.opencv import cv2
 
@@ -281,3 +281,102 @@ class TestJpeg:
         cv2.imwrite(str(tmp_path / "a.jpg"), rgb[..., ::-1])
         with pytest.raises(UserError, match="in no row of .*; a JPEG changes colours"):
             read_label(str(tmp_path / "a.jpg"), table, (10, 10))
+
+
+class TestNearestColors:
+    COLORS = ((0, 0, 0), (200, 0, 0), (0, 0, 200))
+
+    def test_each_pixel_has_the_class_of_the_nearest_colour(self, tmp_path):
+        table = table_of(tmp_path, self.COLORS, label_values="nearest_colors")
+        rng = np.random.default_rng(0)
+        picture = rng.integers(0, 256, (20, 30, 3), np.uint8)
+        write_picture(tmp_path / "a.png", picture)
+        label = read_label(str(tmp_path / "a.png"), table, (20, 30))
+        distances = [
+            ((picture - np.array(color, float)) ** 2).sum(axis=2)
+            for color in self.COLORS
+        ]
+        np.testing.assert_array_equal(label, np.argmin(distances, axis=0))
+
+    def test_grey_levels_and_jpeg_are_read_so_too(self, tmp_path):
+        table = table_of(
+            tmp_path,
+            ((0, 0, 0), (255, 255, 255)),
+            label_values="nearest_colors",
+        )
+        mask = np.zeros((16, 32), np.uint8)
+        mask[:, 16:] = 250
+        Image.fromarray(mask).save(tmp_path / "a.jpg")
+        label = read_label(str(tmp_path / "a.jpg"), table, (16, 32))
+        np.testing.assert_array_equal(label, mask == 250)
+
+    def test_nearest_class_that_does_not_count_is_minus_one(self, tmp_path):
+        table = table_of(tmp_path, self.COLORS, label_values="nearest_colors")
+        table = ignoring(table, ["class 1"])
+        picture = np.array([[[190, 9, 9], [9, 9, 190]]], np.uint8)
+        write_picture(tmp_path / "a.png", picture)
+        assert read_label(str(tmp_path / "a.png"), table, (1, 2)).tolist() == [[-1, 2]]
+
+
+class TestFolderOfMasks:
+    def test_what_is_white_in_any_mask_is_white(self, tmp_path):
+        table = table_of(
+            tmp_path, ((0, 0, 0), (255, 255, 255)), label_values="grey_levels"
+        )
+        masks = tmp_path / "masks"
+        masks.mkdir()
+        write_picture(masks / "a.png", np.array([[255, 0, 0, 0]], np.uint8))
+        write_picture(masks / "b.png", np.array([[0, 0, 1, 0]], np.uint8))  # 0 and 1
+        write_palette(masks / "c.png", [[0, 1, 0, 0]], [(0, 0, 0), (255, 255, 255)])
+        write_picture(masks / ".d.png", np.array([[255] * 4], np.uint8))  # hidden
+        (masks / "notes.txt").write_text("by hand")
+        label = read_label(str(masks), table, (1, 4))
+        assert label.tolist() == [[1, 1, 1, 0]]
+
+    def test_mask_of_another_size_is_named(self, tmp_path, table):
+        (tmp_path / "masks").mkdir()
+        write_picture(tmp_path / "masks/a.png", np.zeros((2, 2), np.uint8))
+        with pytest.raises(
+            UserError, match=r"a\.png: the label is 2 x 2.*in the size of"
+        ):
+            read_label(str(tmp_path / "masks"), table, (1, 4))
+
+    def test_folder_without_masks_is_a_sentence(self, tmp_path, table):
+        (tmp_path / "masks").mkdir()
+        with pytest.raises(UserError, match="there is no picture in it"):
+            read_label(str(tmp_path / "masks"), table, (1, 4))
+
+
+class TestGif:
+    INDICES = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
+
+    def test_indices_of_the_palette_are_classes(self, tmp_path, table):
+        write_palette(tmp_path / "a.gif", self.INDICES, [(0, 0, 0), (9, 9, 9)])
+        label = read_label(str(tmp_path / "a.gif"), table, (2, 3))
+        assert label.tolist() == self.INDICES.tolist()
+
+    def test_animation_is_a_sentence(self, tmp_path, table):
+        pictures = [Image.fromarray(self.INDICES * 255), Image.fromarray(self.INDICES)]
+        pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:])
+        with pytest.raises(UserError, match="a GIF of 2 pictures; save a single one"):
+            read_label(str(tmp_path / "a.gif"), table, (2, 3))
+
+    def test_picture_larger_than_the_screen_counts(self, tmp_path, table):
+        """Pillow makes room for where the picture reaches, whatever the screen's size is."""
+        write_palette(tmp_path / "a.gif", self.INDICES, [(0, 0, 0), (9, 9, 9)])
+        content = bytearray((tmp_path / "a.gif").read_bytes())
+        start = content.rindex(b",", 0, -4)
+        while content[start + 5 : start + 9] != b"\x03\0\x02\0":  # width 3, height 2
+            start = content.rindex(b",", 0, start)
+        content[start + 5 : start + 9] = b"\xff\xff\xff\xff"
+        (tmp_path / "a.gif").write_bytes(content)
+        with pytest.raises(UserError, match="cannot hold the 65535 x 65535 pixels"):
+            read_label(str(tmp_path / "a.gif"), table, (2, 3))
+
+    def test_damaged_file_is_a_sentence(self, tmp_path, table):
+        write_palette(tmp_path / "a.gif", self.INDICES, [(0, 0, 0), (9, 9, 9)])
+        content = (tmp_path / "a.gif").read_bytes()
+        for length in range(6, len(content) - 1):
+            (tmp_path / "a.gif").write_bytes(content[:length])
+            with pytest.raises(UserError, match="not an image that can be read"):
+                read_label(str(tmp_path / "a.gif"), table, (2, 3))

@@ -1,0 +1,129 @@
+"""Which label prepare.py takes for a photo, where names and folders are those of public data sets."""
+
+import chainer_compat
+
+import chainer
+import numpy as np
+import pytest
+from labelled_folders import (
+    COUNT,
+    lists,
+    mask_of_each_object,
+    numbers,
+    photo,
+    run,
+    save,
+    suffix_of_its_own,
+)
+from PIL import Image
+
+from config import load_config
+from dataset.label_reader import read_label
+from dataset.list_reader import read_list
+from files.errors import UserError
+
+
+def test_folder_of_masks_is_the_label_of_the_photo_beside_it(tmp_path):
+    mask_of_each_object(tmp_path / "data")
+    config = load_config(run(tmp_path / "data"))
+    table = chainer.global_config.user_train_args.label_table
+    found = read_list(tmp_path / "my_lists/train.txt")
+    assert found.labels[0] == "0a/masks"
+    for n in range(len(found.images)):
+        path = found.image_path(config.image_dir_path, n)
+        with Image.open(path) as picture:
+            expected = np.asarray(picture) > 100
+        label = read_label(
+            found.label_path(config.image_dir_path, n), table, expected.shape
+        )
+        np.testing.assert_array_equal(label, expected)
+
+
+def test_jpeg_masks_are_read_as_they_were_before_jpeg_changed_them(tmp_path, capsys):
+    """Kvasir-SEG. 8-pixel blocks that hold an edge are changed most."""
+    data = tmp_path / "data"
+    for n in range(COUNT):
+        photo(data / f"images/{n}.jpg", n)
+        save(data / f"masks/{n}.jpg", np.repeat(numbers(n)[..., None] * 255, 3, 2))
+    load_config(run(data))
+    assert "smoothed, or saved as JPEG" in capsys.readouterr().out
+    table = chainer.global_config.user_train_args.label_table
+    assert table.names == ("background", "foreground")
+    for n in range(COUNT):
+        label = read_label(str(data / f"masks/{n}.jpg"), table, (32, 48))
+        assert (label == numbers(n)).mean() > 0.99
+
+
+def test_labels_may_be_chosen_where_there_are_several(tmp_path, capsys):
+    suffix_of_its_own(tmp_path / "data")
+    run(tmp_path / "data", "--names", "a,b")
+    assert "6 pictures that --photos or --labels may name (shot_0_2ndHO.png" in (
+        capsys.readouterr().out
+    )
+    with pytest.raises(UserError, match="one class only"):
+        run(tmp_path / "data", "--labels", "2ndHO", "--overwrite")
+
+
+def test_photos_may_be_chosen_where_there_are_several(tmp_path):
+    """Photos in colour and in infrared: both look like photos, neither is nearer by its name."""
+    for n in range(COUNT):
+        photo(tmp_path / f"data/sky/{n}.png", n)
+        photo(tmp_path / f"data/box/{n}.png", n)
+        save(tmp_path / f"data/gt/{n}.png", numbers(n))
+    with pytest.raises(UserError, match="say by --photos and --labels"):
+        run(tmp_path / "data")
+    run(tmp_path / "data", "--photos", "sky/")
+    assert lists(tmp_path / "my_lists")["train"][0] == "sky/0.png"
+
+
+def test_infrared_pictures_are_no_labels(tmp_path):
+    """256 levels are far fewer than the colours of a photo, but far more than classes."""
+    rng = np.random.default_rng(0)
+    for n in range(COUNT):
+        photo(tmp_path / f"data/a/{n}.png", n)
+        save(tmp_path / f"data/b/{n}.png", rng.integers(0, 256, (32, 48), np.uint8))
+    with pytest.raises(UserError, match="no photo with a label among 12 photos"):
+        run(tmp_path / "data")
+
+
+def test_labels_of_another_kind_are_passed_over_and_said(tmp_path, capsys):
+    """Colours of the same classes beside the numbers, in a folder of their own (BDD100K)."""
+    colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
+    for n in range(COUNT):
+        photo(tmp_path / f"data/images/{n}.jpg", n)
+        save(tmp_path / f"data/labels/masks/{n}.png", numbers(n))
+        save(tmp_path / f"data/labels/colormaps/{n}.png", colors[numbers(n)])
+    run(tmp_path / "data")
+    output = capsys.readouterr().out
+    assert "labels/masks/0.png" in output.splitlines()[0]
+    assert "6 pictures that --photos or --labels may name (labels/colormaps" in output
+
+
+def test_split_may_be_part_of_a_folders_name(tmp_path):
+    for n in range(COUNT):
+        split = ("train", "val", "test")[n % 3]
+        photo(tmp_path / f"data/{split}_images/{n}.png", n)
+        save(tmp_path / f"data/{split}_segmentations/{n}.png", numbers(n))
+    run(tmp_path / "data")
+    for what, names in lists(tmp_path / "my_lists").items():
+        assert {name.split("_")[0] for name in names} == {what}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("annotations/a.json", '{"annotations": [], "images": []}', "COCO's JSON"),
+        ("0.jpg.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely's JSON"),
+        ("via.json", '{"0.jpg1": {"regions": []}}', "the JSON of VGG's VIA"),
+        ("labels/0.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n", "YOLO's text files"),
+        ("Annotations/0.xml", "<annotation/>", "XML"),
+    ],
+)
+def test_annotations_of_other_tools_are_named(tmp_path, name, content, kind):
+    for n in range(COUNT):
+        photo(tmp_path / f"data/{n}.jpg", n)
+    path = tmp_path / "data" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    with pytest.raises(UserError, match=f"{kind}; prepare.py reads .*: export them"):
+        run(tmp_path / "data")

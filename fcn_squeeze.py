@@ -17,7 +17,7 @@ import layers.functions as F  # Chainer's own, except on the CPU, where they are
 import layers.links as L
 from evaluator import Evaluator
 from layers.bilinear import start_bilinear
-from layers.fused import convolve_elu  # elu(concat(convolutions of x))
+from layers.fused import convolve_pool_elu, squeeze_expand_elu
 from layers.lovasz import lovasz_softmax
 
 
@@ -39,8 +39,7 @@ class Fire(chainer.Chain):
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
         """(N, in_size, H, W) -> (N, e1 + e3, H, W)."""
-        h = convolve_elu(x, self.conv1)
-        return convolve_elu(h, self.conv2, self.conv3)
+        return squeeze_expand_elu(x, self.conv1, self.conv2, self.conv3)
 
 
 class FireDilated(Fire):
@@ -149,8 +148,8 @@ class FCN(chainer.Chain):
         _check_input_size(x.shape)
         if self.conv1.W.dtype == np.float16:  # dtype: mixed16
             x = chainer.functions.cast(x, np.float16)
-        h = F.max_pooling_2d(self.conv1(x), 3, stride=2)  # 1/2, 1/4
-        h = F.elu(h)  # in the chapter before pooling: the same, as ELU is monotonic
+        # 1/2, then 1/4; in the chapter ELU comes before pooling: the same, as it is monotonic
+        h = convolve_pool_elu(x, self.conv1, 3, stride=2)
         p1 = self.score_pool1(h)
 
         h = self.fire2(h)

@@ -1,10 +1,10 @@
-"""Measure a training step on the CPU beside stock Chainer and PyTorch; prints Markdown.
+"""Measure training and prediction on the CPU beside stock Chainer and other engines; prints Markdown.
 
     python -m benchmarks.benchmark [--batch 20] [--repeats 5] [--layers]
 
 Each contender runs in a process of its own, so that its peak memory is its own, and is asked
-in turn, so that a busy moment of the machine hits all of them. PyTorch takes part if it is
-installed (it is no dependency of the project).
+in turn, so that a busy moment of the machine hits all of them. PyTorch, ONNX Runtime and OpenVINO
+take part if they are installed (the last two need the package onnx, too).
 """
 
 import argparse
@@ -16,7 +16,7 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks import contenders, torch_network
+from benchmarks import contenders, engines, torch_network
 from files.text_table import markdown
 
 KINDS = {
@@ -24,6 +24,15 @@ KINDS = {
     "this project": contenders.ThisProject,
     "PyTorch": torch_network.PyTorch,
     "PyTorch, channels last": torch_network.ChannelsLast,
+    "ONNX Runtime": engines.OnnxRuntime,
+    "OpenVINO": engines.OpenVino,
+}
+# The packages that they need beside the project's own.
+NEEDS = {
+    "PyTorch": ["torch"],
+    "PyTorch, channels last": ["torch"],
+    "ONNX Runtime": ["onnx", "onnxruntime"],
+    "OpenVINO": ["onnx", "openvino"],
 }
 # Stock Chainer takes ten times as long as the others: it is asked in the first rounds only.
 STOCK_ROUNDS = 2
@@ -32,8 +41,7 @@ STOCK_ROUNDS = 2
 def main(argv: list[str] | None = None) -> None:
     """Run the benchmark and print its tables."""
     args = parse_arguments(argv)
-    has_torch = importlib.util.find_spec("torch") is not None
-    names = [name for name in KINDS if has_torch or not name.startswith("PyTorch")]
+    names = [name for name in KINDS if all(map(_is_installed, NEEDS.get(name, [])))]
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights.npz")
         contenders.save_weights(args.n_class, weights)
@@ -46,6 +54,10 @@ def main(argv: list[str] | None = None) -> None:
         print("", layer_table(ours.ask("layers"), ours.peak(), args.batch), sep="\n")
     for contender in asked.values():
         contender.close()
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -94,7 +106,8 @@ class Contender:
         )
         self._process.start()
         theirs.close()
-        self.seconds = {"step": [], "forward": [], "product": [], "evaluator": []}
+        self.questions = KINDS[name].questions
+        self.seconds = {q: [] for q in (*self.questions, "product", "evaluator")}
         self.batch = args.batch
         self.about = self.ask("about")
 
@@ -108,7 +121,8 @@ class Contender:
 
     def milliseconds(self, question: str) -> list[float]:
         """Milliseconds an image of each repeat."""
-        return [1000 * s / self.batch for s in self.seconds[question]]
+        images = 1 if question == "photo" else self.batch
+        return [1000 * s / images for s in self.seconds[question]]
 
     def peak(self) -> float:
         """FLOP/s of the fastest matrix product."""
@@ -123,14 +137,14 @@ def measure(asked: dict[str, Contender], repeats: int) -> None:
     """Ask all contenders in turn, ``repeats`` times; the first answers are not counted."""
     for contender in asked.values():
         contender.about["loss"] = contender.ask("loss")
-        contender.ask("step")
+        contender.ask(contender.questions[0])
     for round_ in range(repeats):
         for name, contender in asked.items():
             text = f"round {round_ + 1} of {repeats}: {name}    "
             print(text, end="\r", file=sys.stderr)
             if name == "stock Chainer" and round_ >= STOCK_ROUNDS:
                 continue
-            for question in ("step", "forward"):
+            for question in contender.questions:
                 contender.measure(question)
         for question in ("product", "evaluator"):
             asked["this project"].measure(question)
@@ -146,7 +160,8 @@ def machine(asked: dict[str, Contender], args: argparse.Namespace) -> str:
         f"{ours.about['machine']}; {', '.join(f'{k} {v}' for k, v in versions.items())}. "
         f"Batch {args.batch}, {args.n_class} classes, {width} x {height} pixels. Medians of "
         f"{args.repeats} interleaved runs ({min(STOCK_ROUNDS, args.repeats)} of stock "
-        f"Chainer), in brackets the fastest and the slowest. The machine's fastest float32 "
+        f"Chainer), in brackets the fastest and the slowest; one photo: the median of "
+        f"{contenders.PHOTOS} in each run. The machine's fastest float32 "
         f"matrix product in this run: {ours.peak() / 1e9:.0f} GFLOP/s."
     )
 
@@ -166,23 +181,28 @@ def table(asked: dict[str, Contender]) -> str:
     flop = ours.about["flop"]
     base = asked.get("PyTorch", asked["stock Chainer"])
     versus = "PyTorch" if base is asked.get("PyTorch") else "stock Chainer"
-    shares = "share of peak", f"ratio to {versus}"
+    ratio_to = f"ratio to {versus}"
+    shares = "share of peak", ratio_to
     head = [
         "",
-        "training step, ms an image",
-        *shares,
-        "forward only, ms an image",
-        *shares,
+        *("training step, ms an image", *shares),
+        *("forward only, ms an image", *shares),
+        *("one photo, ms", ratio_to),
     ]
     rows = [[*head, "peak memory", "first loss"]]
     for name, contender in asked.items():
         cells = [name]
-        for question in ("step", "forward"):
+        for question in ("step", "forward", "photo"):
+            if question not in contender.questions:
+                cells += ["", "", ""]
+                continue
             values = contender.milliseconds(question)
             median = statistics.median(values)
-            reached = flop[question] / (median / 1000) / ours.peak()
             ratio = median / statistics.median(base.milliseconds(question))
-            cells += [spread(values), f"{reached:.0%}", f"{ratio:.2f}"]
+            cells += [spread(values)]
+            if question in flop:
+                cells += [f"{flop[question] / (median / 1000) / ours.peak():.0%}"]
+            cells += [f"{ratio:.2f}"]
         cells += [f"{contender.ask('memory') / 1e9:.2f} GB"]
         cells += [f"{contender.about['loss']:.5f}"]
         rows.append(cells)

@@ -18,7 +18,7 @@ class PyTorch(ThisProject):
             }
         self.model.load_state_dict(state)
         self.torch = torch
-        self.images = torch.from_numpy(self.x)
+        self.x = torch.from_numpy(self.x)
         self.labels = torch.from_numpy(self.t).long()
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), eps=1e-8, weight_decay=WEIGHT_DECAY
@@ -29,7 +29,7 @@ class PyTorch(ThisProject):
 
     def loss(self) -> float:
         with self.torch.no_grad():
-            return float(self._loss(self.model(self.images)))
+            return float(self._loss(self.model(self.x)))
 
     def _loss(self, scores):
         return self.torch.nn.functional.cross_entropy(
@@ -41,15 +41,18 @@ class PyTorch(ThisProject):
 
     def _step(self) -> None:
         self.optimizer.zero_grad()
-        scores = self.model(self.images)
+        scores = self.model(self.x)
         self._loss(scores).backward()
         self.optimizer.step()
         index = (self.labels + 1) * self.n_class + scores.detach().argmax(dim=1)
         self.torch.bincount(index.ravel(), minlength=(self.n_class + 1) * self.n_class)
 
-    def forward(self) -> float:
+    def scores(self, x):
         with self.torch.no_grad():
-            return seconds(lambda: self.model(self.images))
+            return self.model(x)
+
+    def forget(self) -> None:
+        """PyTorch keeps no graph."""
 
 
 class ChannelsLast(PyTorch):
@@ -58,7 +61,7 @@ class ChannelsLast(PyTorch):
     def build(self, weights: str) -> None:
         super().build(weights)
         self.model = self.model.to(memory_format=self.torch.channels_last)
-        self.images = self.images.contiguous(memory_format=self.torch.channels_last)
+        self.x = self.x.contiguous(memory_format=self.torch.channels_last)
 
 
 def _torch_name(name: str) -> str:

@@ -159,13 +159,16 @@ def _kept_forms(weight: np.ndarray, form: Interleave) -> list[np.ndarray]:
     return forms
 
 
-def deconvolve(x, weight, bias, form: Interleave, keep: bool = False) -> np.ndarray:
+def deconvolve(
+    x, weight, bias, form: Interleave, predicting: bool = False
+) -> np.ndarray:
     """Deconvolution: y (N, O, *form.out) of x (N, C, H, W), weight (C, O, kh, kw).
 
     The kernel must be a multiple of the stride in both directions.
 
     Args:
-        keep: Whether the next call is likely to have the same weights, as in a prediction.
+        predicting: Whether no gradient will be asked for: the next call is likely to have the same
+            weights, whose forms are kept for it.
     """
     patches, maps, (sy, sx) = (
         form.patches(weight.shape[2:]),
@@ -173,7 +176,7 @@ def deconvolve(x, weight, bias, form: Interleave, keep: bool = False) -> np.ndar
         form.stride,
     )
     parts = _parts(maps, sy * sx)
-    weights = (_kept_forms if keep else _forms)(weight, form)
+    weights = (_kept_forms if predicting else _forms)(weight, form)
     width, tile = patches.window.out[1], patches.tile
     y = np.empty((len(x), maps, *form.out), x.dtype)
 
@@ -196,7 +199,7 @@ def deconvolve(x, weight, bias, form: Interleave, keep: bool = False) -> np.ndar
             else:
                 np.add(canvas[inside], bias[first:last, None, None], out=part)
 
-    threads.parallel(strip, forward_tasks(len(x), patches, weights[0]))
+    threads.parallel(strip, forward_tasks(len(x), patches, weights[0], predicting))
     return y
 
 

@@ -120,11 +120,11 @@ def concatenate(arrays: list[np.ndarray]) -> np.ndarray:
     n, _, *size = arrays[0].shape
     y = np.empty((n, int(edges[-1]), *size), arrays[0].dtype)
 
-    def copy(task) -> None:
-        n, i = task
-        y[n, edges[i] : edges[i + 1]] = arrays[i][n]
+    def copy(image: int) -> None:
+        for array, first, last in zip(arrays, edges, edges[1:]):
+            y[image, first:last] = array[image]
 
-    threads.parallel(copy, [(n, i) for n in range(n) for i in range(len(arrays))])
+    threads.parallel(copy, range(n))
     return y
 
 

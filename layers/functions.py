@@ -64,7 +64,8 @@ class Convolution2D(Convolution2DFunction):
             return super().forward_cpu(inputs)
         self.retain_inputs((0, 1))
         bias = b[0] if b else None
-        return (convolution.convolve(_by_image(x), W, bias, window),)
+        predicting = not chainer.config.enable_backprop
+        return (convolution.convolve(_by_image(x), W, bias, window, predicting),)
 
     def backward(self, indexes, grad_outputs):
         x, W = (v.array for v in self.get_retained_inputs())
@@ -117,10 +118,8 @@ class _Deconvolution2D(Deconvolution2DFunction):
             return super().forward_cpu(inputs)
         self.retain_inputs((0, 1))
         bias = b[0] if b else None
-        keep = (
-            not chainer.config.enable_backprop
-        )  # in training, weights change each step
-        return (deconvolution.deconvolve(_by_image(x), W, bias, form, keep),)
+        predicting = not chainer.config.enable_backprop
+        return (deconvolution.deconvolve(_by_image(x), W, bias, form, predicting),)
 
     def backward(self, indexes, grad_outputs):
         x, W = (v.array for v in self.get_retained_inputs())
@@ -161,6 +160,14 @@ class _ELU(ELU):
 def elu(x, alpha=1.0):
     """``chainer.functions.elu``; fast for alpha = 1."""
     return _ELU(alpha).apply((x,))[0]
+
+
+def pool_of(size: tuple[int, int], ksize: int, stride: int) -> pooling.Pool | None:
+    """The windows of ``max_pooling_2d(x, ksize, stride)`` on maps of a size; ``None`` if none."""
+    out = tuple(conv.get_conv_outsize(n, ksize, stride, 0, True) for n in size)
+    if min(out) <= 0:
+        return None
+    return pooling.Pool(size, out, (ksize, ksize), (stride, stride), (0, 0))
 
 
 class _MaxPooling2D(MaxPoolingND):

@@ -24,6 +24,15 @@ class Pool(NamedTuple):
     stride: tuple[int, int]
     pad: tuple[int, int]
 
+    def strip(self, top: int, bottom: int) -> "Pool":
+        """The pooling of output rows [top, bottom) from the input rows that they see.
+
+        The input rows begin with ``top * stride``; there must be no padding.
+        """
+        reach = (bottom - top - 1) * self.stride[0] + self.ksize[0]
+        rows = min(reach, self.size[0] - top * self.stride[0])
+        return self._replace(size=(rows, self.size[1]), out=(bottom - top, self.out[1]))
+
     def canvas_size(self) -> tuple[int, int]:
         """Rows and columns that the windows cover, padding included."""
         return tuple(
@@ -64,6 +73,12 @@ class Pool(NamedTuple):
             return None
         low_source, high_source = low * stride + start, (high - 1) * stride + start
         return slice(low, high), slice(low_source, high_source + 1, stride)
+
+
+def maxima(x: np.ndarray, pool: Pool) -> np.ndarray:
+    """Maxima of the windows on maps x (C, H, W): (C, *out)."""
+    largest = _slide(np.maximum, _tall(x, pool), pool.ksize[1], 1)
+    return np.ascontiguousarray(_every_stride(largest, pool, 1))
 
 
 def _blocks(maps: np.ndarray) -> list[tuple[int, slice]]:

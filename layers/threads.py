@@ -44,7 +44,8 @@ class _Workers:
         if getattr(self._thread, "in_task", False):
             # The workers it would wait for are all waiting for it.
             raise RuntimeError("a task of parallel() must not call parallel() itself")
-        queue = iter(list(items))  # next() on a list iterator is atomic
+        items = list(items)
+        queue = iter(items)  # next() on a list iterator is atomic
 
         def work() -> None:
             self._thread.in_task = True
@@ -56,12 +57,14 @@ class _Workers:
 
         # One layer at a time: a second caller would compete for the same cores.
         with self._lock, self._one_blas_thread():
-            others = [self._executor().submit(work) for _ in range(self.count - 1)]
+            helpers = min(self.count, len(items)) - 1
+            others = [self._executor().submit(work) for _ in range(helpers)]
             try:
                 work()
             finally:
-                # BLAS stays limited, and the arrays alive, until every worker is done.
-                errors = [other.exception() for other in others]
+                # One that has not woken up yet is not waited for. BLAS stays limited, and the
+                # arrays alive, until all the others are done.
+                errors = [other.exception() for other in others if not other.cancel()]
         for error in filter(None, errors):
             raise error
 

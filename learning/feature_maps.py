@@ -16,11 +16,12 @@ class _Recorder(chainer.LinkHook):
 
     name = "Recorder of feature maps"
 
-    def __init__(self):
+    def __init__(self, model: FCN):
+        self._conv1 = model.conv1  # a Fire has a conv1 of its own
         self.maps: dict[str, np.ndarray] = {}
 
     def forward_postprocess(self, args) -> None:
-        if isinstance(args.link, Fire | FireDilated) or args.link.name == "conv1":
+        if isinstance(args.link, Fire | FireDilated) or args.link is self._conv1:
             self.maps[args.link.name] = args.out.array[0]
 
 
@@ -35,8 +36,9 @@ def figure(subject: Subject) -> dict:
 
 def feature_maps(model: FCN, x: np.ndarray) -> dict[str, np.ndarray]:
     """float32 (maps, H, W) of conv1 and each Fire, for an image float32 (C, H, W)."""
-    recorder = _Recorder()
-    with chainer.no_backprop_mode(), chainer.using_config("train", False), recorder:
+    recorder = _Recorder(model)
+    # Not in no_backprop_mode(): conv1 would be one function with its pooling, and not recorded.
+    with chainer.using_config("train", False), recorder:
         model.scores(x[None])
     return recorder.maps
 

@@ -24,17 +24,63 @@ def test_contenders_have_the_same_first_loss(weights, monkeypatch):
     arguments = 2, 5, (32, 48), weights
     ours = contenders.ThisProject(*arguments)
     loss = ours.loss()
-    for name in ("L", "F", "convolve_elu"):  # to be put back after the test
+    for name in (
+        "L",
+        "F",
+        "squeeze_expand_elu",
+        "convolve_pool_elu",
+    ):  # to be put back after the test
         monkeypatch.setattr(fcn_squeeze, name, getattr(fcn_squeeze, name))
     stock = contenders.StockChainer(*arguments)
     layers = [link for link in stock.model.links() if "W" in vars(link)]
     assert len(layers) == 32
     assert all(type(link).__module__.startswith("chainer.links") for link in layers)
     assert stock.loss() == pytest.approx(loss, rel=1e-6)
-    pytest.importorskip("torch")
-    for name in ("PyTorch", "PyTorch, channels last"):
-        contender = benchmark.KINDS[name](*arguments)
-        assert contender.loss() == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", benchmark.NEEDS)
+def test_other_engines_compute_the_same_scores(weights, name):
+    for package in benchmark.NEEDS[name]:
+        pytest.importorskip(package)
+    arguments = 2, 5, (32, 48), weights
+    ours, other = contenders.ThisProject(*arguments), benchmark.KINDS[name](*arguments)
+    assert other.loss() == pytest.approx(ours.loss(), rel=1e-5)
+    for images in (1, 2):
+        expected = ours.scores(ours.x[:images]).array
+        found = np.asarray(other.scores(other.x[:images]))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert all(getattr(other, question)() > 0 for question in other.questions)
+
+
+class Answers:
+    """A contender that was asked already: a batch of 2, seconds of each question."""
+
+    def __init__(self, **seconds):
+        self.questions, self.seconds, self.batch = tuple(seconds), seconds, 2
+        self.about = {"loss": 3.5, "flop": {"step": 3e9, "forward": 1e9}}
+
+    milliseconds = benchmark.Contender.milliseconds
+
+    def ask(self, question):
+        return 2e9
+
+    def peak(self):
+        return 1e12
+
+
+def test_the_table_gives_milliseconds_an_image_and_leaves_training_of_engines_out():
+    asked = {
+        "stock Chainer": Answers(step=[0.8], forward=[0.4], photo=[0.3]),
+        "this project": Answers(step=[0.04], forward=[0.02], photo=[0.015]),
+        "OpenVINO": Answers(forward=[0.03], photo=[0.012]),
+    }
+    *_, ours, engine = benchmark.table(asked).splitlines()
+    cells = [cell.strip() for cell in ours.split("|")[1:-1]]
+    step = ["20.0 (20.0 to 20.0)", "15%", "0.05"]
+    forward = ["10.0 (10.0 to 10.0)", "10%", "0.05"]
+    photo = ["15.0 (15.0 to 15.0)", "0.05"]
+    assert cells == ["this project", *step, *forward, *photo, "2.00 GB", "3.50000"]
+    assert engine.split("|")[2:5] == ["  ", "  ", "  "]
 
 
 def test_work_of_the_design_document_is_counted(weights):

@@ -91,7 +91,11 @@ def read_image(path: str, in_ch: int) -> np.ndarray:
 
 def read_any_image(path: str) -> np.ndarray:
     """As read_image(), but with the channels that the file has: uint8 (H, W, 3 or 1)."""
-    picture = read_picture(path)
+    return any_image(read_picture(path))
+
+
+def any_image(picture: np.ndarray) -> np.ndarray:
+    """What read_picture() or decode() gave, as uint8 (H, W, 3 or 1)."""
     return eight_bits(np.atleast_3d(picture), used_bits(picture))
 
 

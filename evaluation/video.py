@@ -4,9 +4,7 @@ import os
 import sys
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -15,6 +13,7 @@ import numpy as np
 from dataset.image_reader import as_channels
 from dataset.label_table import LabelTable
 from evaluation import panels
+from evaluation.pipeline import in_three_threads
 from evaluation.segmenter import Segmenter
 from files.errors import UserError
 from files.opencv import cv2
@@ -98,7 +97,11 @@ def draw_overlay_video(
                     _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
                 )
 
-                def write(frame: np.ndarray, found: np.ndarray) -> set[int]:
+                def segment(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                    return frame, _classes(segmenter, frame)
+
+                def write(segmented: tuple[np.ndarray, np.ndarray]) -> set[int]:
+                    frame, found = segmented
                     drawn, found_classes = _overlay_frame(frame, found, table)
                     writer.write(drawn[:height, :width])
                     if number_writer:
@@ -106,7 +109,8 @@ def draw_overlay_video(
                         number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
                     return found_classes
 
-                done = writers.enter_context(closing(_write(segmenter, frames, write)))
+                stages = in_three_threads(frames, segment, write, _WAITING)
+                done = writers.enter_context(closing(stages))
                 name = os.path.basename(path)
                 for found_classes in progress_bar(done, total or None, "frame", name):
                     classes |= found_classes
@@ -136,40 +140,6 @@ def _missing(path: str, total: int, count: int) -> int:
     is_counted = path.lower().endswith(_COUNTED)
     tolerance = 0 if is_counted else 1 + total // 50
     return total - count if total - count > tolerance else 0
-
-
-def _write(segmenter: Segmenter, frames: Iterator, write: Callable) -> Iterator:
-    """What write(frame, classes) gives for each frame; three threads share the work."""
-    # Closed from the last to the first, after an error, too: no thread may use what is released.
-    with closing(_ahead(frames)) as ahead:
-        segmented = ((frame, _classes(segmenter, frame)) for frame in ahead)
-        with closing(_behind(lambda pair: write(*pair), segmented)) as behind:
-            yield from behind
-
-
-def _behind(work: Callable, items: Iterable) -> Iterator:
-    """``map(work, items)`` in a thread of its own, in order, while further items are made."""
-    with ThreadPoolExecutor(1, "video") as thread:
-        waiting = deque()
-        for item in items:
-            waiting.append(thread.submit(work, item))
-            if len(waiting) > _WAITING:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _ahead(frames: Iterator) -> Iterator:
-    """The same frames, read in a thread of its own while the last ones are used."""
-    with ThreadPoolExecutor(1, "video") as thread:
-        waiting = deque(thread.submit(_next, frames) for _ in range(_WAITING))
-        while (frame := waiting.popleft().result()) is not None:
-            waiting.append(thread.submit(_next, frames))
-            yield frame
-
-
-def _next(frames: Iterator) -> np.ndarray | None:
-    return next(frames, None)
 
 
 def _classes(segmenter: Segmenter, frame: np.ndarray) -> np.ndarray:

@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import re
 import sys
+import threading
 from types import SimpleNamespace
 
 import chainer
@@ -13,7 +15,7 @@ from conftest import COLORS
 from PIL import Image
 
 import predict
-from evaluation import photo_segmenter
+from evaluation import application, photo_segmenter
 from evaluation.model_description import describe_model
 from fcn_squeeze import FCN
 from files import weights
@@ -287,14 +289,14 @@ def lack_of_memory_in_opencv():
 def test_a_photo_too_large_for_the_memory_is_named_and_the_rest_is_done(
     scored_data, monkeypatch, capsys, lack
 ):
-    read = photo_segmenter.read_any_image
+    decode = application.decode
 
-    def read_with_little_memory(path):
+    def decode_with_little_memory(path, content):
         if path.endswith("test_0.png"):
             raise lack()
-        return read(path)
+        return decode(path, content)
 
-    monkeypatch.setattr(photo_segmenter, "read_any_image", read_with_little_memory)
+    monkeypatch.setattr(application, "decode", decode_with_little_memory)
     photos = [scored_data.images / f"test_{i}.png" for i in range(2)]
     assert run(scored_data, *photos) == 2
     problem = f"error: {photos[0]}: there is not enough memory for it\n"
@@ -302,6 +304,59 @@ def test_a_photo_too_large_for_the_memory_is_named_and_the_rest_is_done(
     results = scored_data.predict_folder / "inputs"
     assert not list(results.glob("test_0*"))
     assert len(list(results.glob("test_1*"))) == 3
+
+
+def test_photos_are_read_and_written_while_the_network_works(scored_data, monkeypatch):
+    threads = {}
+
+    def noting(owner, name):
+        function = getattr(owner, name)
+
+        def call(*arguments, **options):
+            threads.setdefault(name, set()).add(threading.get_ident())
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    noting(application, "decode")
+    noting(application.PhotoSegmenter, "__call__")
+    noting(photo_segmenter.Result, "save")
+    photos = [scored_data.images / f"train_{i}.png" for i in range(4)]
+    assert run(scored_data, *photos) == 0
+    assert threads["__call__"] == {threading.get_ident()}
+    assert all(len(found) == 1 for found in threads.values())
+    assert len(set.union(*threads.values())) == 3
+
+
+def test_a_large_photo_is_alone_in_memory_and_gets_the_same_results(
+    scored_data, monkeypatch
+):
+    photo = scored_data.images / "test_0.png"
+    folder = scored_data.predict_folder / "inputs"
+    assert run(scored_data, photo) == 0
+    files = [path for path in folder.iterdir() if path.name.startswith("test_0")]
+    expected = {path.name: path.read_bytes() for path in files}
+    saved = []
+    save = photo_segmenter.Result.save
+    monkeypatch.setattr(application, "_LARGE_PIXELS", 100)
+    monkeypatch.setattr(
+        photo_segmenter.Result,
+        "save",
+        lambda *a: saved.append(threading.get_ident()) or save(*a),
+    )
+    assert run(scored_data, photo) == 0
+    assert saved == [threading.get_ident()]
+    assert {path.name: path.read_bytes() for path in files} == expected
+
+
+def test_lines_about_inputs_come_in_their_order(scored_data, tmp_path, capsys):
+    photos = [tmp_path / f"{name}.png" for name in ("a", "b", "c")]
+    for path in photos:
+        path.write_bytes(b"no photo")
+    good = scored_data.images / "test_0.png"
+    assert run(scored_data, photos[0], good, photos[1], good, photos[2]) == 2
+    found = re.findall(r"([abc])\.png", capsys.readouterr().err)
+    assert found == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("lack", [MemoryError, lack_of_memory_in_opencv])

@@ -221,8 +221,15 @@ def test_frames_are_read_and_encoded_while_the_network_works(tmp_path, monkeypat
 
         return call
 
+    frames = video._frames
+
+    def reading(*arguments):
+        for frame in frames(*arguments):
+            threads["read"] = threading.get_ident()
+            yield frame
+
     monkeypatch.setattr(video, "_overlay_frame", noting("draw", video._overlay_frame))
-    monkeypatch.setattr(video, "_next", noting("read", video._next))
+    monkeypatch.setattr(video, "_frames", reading)
     write_video(tmp_path / "a.avi", 3)
     draw_overlay_video(
         Noting(), str(tmp_path / "a.avi"), str(tmp_path / "a.webm"), TABLE

@@ -75,10 +75,18 @@ def _window(x, link) -> convolution.Window | None:
     return function.window(x, weight)
 
 
-def _tasks(images: int, rows: int, row_bytes: int, row_work: int) -> list[tuple]:
-    """Cut the output's rows of all images into strips, as (image, (top, bottom))."""
-    strips = convolution.strips_of_prediction(rows * row_work, images)
-    count = max(-(-rows * row_bytes // convolution.STRIP_BYTES), strips)
+def _tasks(images: int, size: tuple[int, int], bytes_: int, work: int) -> list[tuple]:
+    """Cut the output's rows of all images into strips, as (image, (top, bottom)).
+
+    Args:
+        size: rows to cut, and the convolutions' output pixels in each.
+        bytes_: of their columns and products for one pixel.
+        work: multiplications for one pixel.
+    """
+    rows, width = size
+    pixels = rows * width
+    strips = convolution.strips_of_prediction(pixels, pixels * work, images)
+    count = max(-(-pixels * bytes_ // convolution.STRIP_BYTES), strips)
     return [(n, part) for n in range(images) for part in threads.cut(rows, count)]
 
 
@@ -113,9 +121,9 @@ class _SqueezeExpandELU(chainer.FunctionNode):
                 np.matmul(weights[i], columns, out=part)
                 elementwise.add_bias_and_elu(part, biases[i])
 
-        row_bytes = width * sum(sum(w.shape) for w in weights) * x.itemsize
-        row_work = width * sum(w.size for w in weights)
-        threads.parallel(strip, _tasks(len(x), height, row_bytes, row_work))
+        bytes_ = x.itemsize * sum(sum(w.shape) for w in weights)
+        work = sum(w.size for w in weights)
+        threads.parallel(strip, _tasks(len(x), (height, width), bytes_, work))
         return (y,)
 
 
@@ -153,8 +161,7 @@ class _ConvolutionPoolingELU(chainer.FunctionNode):
             elementwise.add_bias_and_elu(flat, bias)
             y[n, :, top:bottom] = largest
 
-        row_pixels = pool.stride[0] * window.out[1]
-        row_bytes = row_pixels * sum(matrix.shape) * x.itemsize
-        row_work = row_pixels * matrix.size
-        threads.parallel(strip, _tasks(len(x), pool.out[0], row_bytes, row_work))
+        rows = pool.out[0], pool.stride[0] * window.out[1]
+        bytes_ = x.itemsize * sum(matrix.shape)
+        threads.parallel(strip, _tasks(len(x), rows, bytes_, matrix.size))
         return (y,)

@@ -164,9 +164,10 @@ def test_wrong_shapes_are_chainers_error():
             convolve_pool_elu(x, conv1(), 3, 2)
 
 
-def test_strips_of_a_prediction_follow_its_work_and_number():
-    few = convolution.strips_of_prediction
-    assert few(1_000_000, 1) == 1  # not worth another core
-    assert few(130_000_000, 1) == convolution.PREDICTION_TASKS
-    assert few(130_000_000, 3) == 2
-    assert few(130_000_000, 20) == 1
+def test_strips_of_a_prediction_follow_size_work_and_number_of_images():
+    strips, most = convolution.strips_of_prediction, convolution.PREDICTION_TASKS
+    assert strips(2640, 1_000_000, 1) == 1  # not worth another core
+    assert strips(2640, 130_000_000, 1) == most
+    assert strips(660, 130_000_000, 1) == 2
+    assert strips(2640, 130_000_000, 3) == 2
+    assert strips(2640, 130_000_000, 20) == 1

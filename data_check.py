@@ -39,8 +39,6 @@ from training.preflight import refuse_mixed_sizes
 
 # Samples of each list in data_check.png.
 _SHOWN = {"train": 4, "val": 1, "test": 1}
-# Pixels of a sample's side, more or less, that are drawn from: a panel has fewer.
-_DRAWN_FROM = 1920
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -184,11 +182,11 @@ def draw_samples(
 
 def _sample_row(summary: ListSummary, index: int, table: LabelTable) -> panels.Row:
     dataset = summary.dataset
-    photo = as_channels(dataset.scaled_pair(index)[0], 3)
-    image, label = dataset[index]
+    photo = dataset.scaled_pair(index)[0]
     # Large samples are thinned out, and copied, so that the whole ones are not kept.
-    thin = slice(None, None, max(1, max(photo.shape) // _DRAWN_FROM))
-    photo = photo[thin, thin].copy()
+    thin = panels.thinning(photo)
+    photo = as_channels(photo[thin, thin].copy(), 3)
+    image, label = dataset[index]
     image, label = image[:, thin, thin].copy(), label[thin, thin].copy()
     # Normalised values have no bounds: show what lies between the extreme hundredths.
     low, high = np.percentile(image, [1, 99])

@@ -24,16 +24,15 @@ class ImageNormalizer:
         Returns:
             ndarray: float32 (H, W, C). A constant channel becomes 0.
         """
-        image = image.astype(np.float32)
-        pixels = image.reshape(-1, 1, image.shape[2])
-        mean, deviation = (figures.ravel() for figures in cv2.meanStdDev(pixels))
+        planes = _planes(image)
+        mean, deviation = np.array([cv2.meanStdDev(plane) for plane in planes]).T[0, 0]
         # Rounding leaves a constant channel of float32 values a deviation of about 1e-7 of them.
         constant = deviation <= 1e-6 * np.abs(mean)
         gain = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
         # In place: out of place, a photo of 80 megapixels would take 4 GB as float64 in between.
-        image -= mean
-        image *= gain
-        return image
+        planes -= mean[:, None, None]
+        planes *= gain[:, None, None]
+        return planes.transpose(1, 2, 0)
 
     def LCN(self, image: np.ndarray) -> np.ndarray:
         """Local contrast normalisation, each channel by itself (Jarrett et al. 2009).
@@ -48,8 +47,10 @@ class ImageNormalizer:
         Returns:
             ndarray: float32 (H, W, C). A constant channel becomes 0.
         """
-        channels = [_lcn_channel(channel) for channel in np.moveaxis(image, 2, 0)]
-        return np.stack(channels, axis=2)
+        planes = _planes(image)
+        for plane in planes:
+            _normalize_locally(plane)
+        return planes.transpose(1, 2, 0)
 
 
 def make_normalizer(name: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -58,15 +59,29 @@ def make_normalizer(name: str) -> Callable[[np.ndarray], np.ndarray]:
     return {
         "GCN": normalizer.GCN,
         "LCN": normalizer.LCN,
-        "none": lambda image: np.divide(image, 255, dtype=np.float32),
+        "none": _scaled_to_1,
     }[name]
 
 
-def _lcn_channel(channel: np.ndarray) -> np.ndarray:
-    channel = channel.astype(np.float32)
-    centred = channel - cv2.GaussianBlur(channel, WINDOW, WINDOW_SIGMA)
-    deviation = np.sqrt(cv2.GaussianBlur(centred * centred, WINDOW, WINDOW_SIGMA))
+def _scaled_to_1(image: np.ndarray) -> np.ndarray:
+    planes = _planes(image)
+    planes /= 255
+    return planes.transpose(1, 2, 0)
+
+
+def _planes(image: np.ndarray) -> np.ndarray:
+    """A copy of (H, W, C), channel after channel as the network takes it: float32 (C, H, W)."""
+    return image.transpose(2, 0, 1).astype(np.float32, order="C")
+
+
+def _normalize_locally(plane: np.ndarray) -> None:
+    """LCN of a channel float32 (H, W), in place."""
+    rounding = 1e-6 * float(np.abs(plane).mean())
+    plane -= cv2.GaussianBlur(plane, WINDOW, WINDOW_SIGMA)
+    deviation = cv2.GaussianBlur(plane * plane, WINDOW, WINDOW_SIGMA)
+    np.sqrt(deviation, out=deviation)
     floor = float(deviation.mean())
-    if floor <= 1e-6 * float(np.abs(channel).mean()):  # constant, up to rounding
-        return np.zeros_like(channel)
-    return centred / np.maximum(deviation, floor)
+    if floor <= rounding:  # constant, up to float32 rounding
+        plane[:] = 0
+        return
+    plane /= np.maximum(deviation, floor, out=deviation)

@@ -15,10 +15,11 @@ import numpy as np
 
 from dataset import augmentation
 from dataset.batches import stack_examples
-from dataset.epoch_order import EpochOrder
+from dataset.epoch_order import Draw, EpochOrder
 from dataset.list_reader import read_list
 from dataset.pair_cache import PairCache
 from dataset.pair_reader import read_pair
+from dataset.pixel_budget import in_work
 from dataset.training_pairs import TrainingPairs
 from files.errors import UserError
 from image_normalizer import make_normalizer
@@ -79,7 +80,10 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """
         if i == EpochOrder.PADDING:
             return None
-        draw = self._order.draw(i)
+        with in_work():
+            return self._example(self._order.draw(i))
+
+    def _example(self, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         if self.args.train:
             image, label = self.scaled_pair(draw.index)
             self.refuse_too_small_scales(draw.index, label.shape)
@@ -116,8 +120,9 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         """
         pair = self._cache.get(index)
         if pair is None:
-            scale = self.args.image_scale
-            pair = augmentation.resize_pair(*self.full_pair(index), scale)
+            with in_work():
+                full = self.full_pair(index)
+                pair = augmentation.resize_pair(*full, self.args.image_scale)
             self._refuse_too_small(index, pair[1].shape)
             self._cache.put(index, pair)
         return pair

@@ -1,7 +1,5 @@
 """Reads an image together with its label; mini_batch_loader.py calls it."""
 
-import threading
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +13,7 @@ from dataset.image_reader import (
 )
 from dataset.label_reader import read_label
 from dataset.label_table import LabelTable
-
-# Pairs above this many pixels are read one at a time, however many loader_jobs there are.
-_LARGE_PIXELS = 1 << 22
-_large = threading.Lock()
+from dataset.pixel_budget import in_work, take_pixels
 
 
 class Pair(NamedTuple):
@@ -38,7 +33,8 @@ class Pair(NamedTuple):
 def read_pair(path: str, label: str, in_ch: int, table: LabelTable) -> Pair:
     """An image and its label, as read_image() and read_label() give them.
 
-    Threads read large pairs one after the other: decoding takes 20 bytes a pixel for a moment.
+    Threads share a budget of pixels: decoding takes 20 bytes a pixel for a moment. Who keeps what
+    was read for longer calls it within pixel_budget.in_work().
 
     Args:
         path: the image.
@@ -50,7 +46,8 @@ def read_pair(path: str, label: str, in_ch: int, table: LabelTable) -> Pair:
         UserError: as these.
     """
     content, pixels = checked_content(path)
-    with _large if pixels > _LARGE_PIXELS else nullcontext():
+    with in_work():
+        take_pixels(pixels)
         picture = decode(path, content)
         bits = used_bits(picture)
         image = as_channels(eight_bits(np.atleast_3d(picture), bits), in_ch)

@@ -118,6 +118,9 @@ def sample_scores(
         image, truth = dataset[index]
         labelled = np.flatnonzero(truth >= 0)
         chosen = labelled[:: -(-len(labelled) // share) or 1]
-        scores = segmenter.scores(image).reshape(segmenter.n_class, -1)
-        parts.append((scores[:, chosen].T.astype(np.float32), truth.flat[chosen]))
+        for rows, scores in segmenter.strips(image):
+            first, end = (row * truth.shape[1] for row in (rows.start, rows.stop))
+            here = chosen[(chosen >= first) & (chosen < end)]
+            scores = scores.reshape(segmenter.n_class, -1)[:, here - first]
+            parts.append((scores.T.astype(np.float32), truth.flat[here]))
     return tuple(map(np.concatenate, zip(*parts, strict=True)))

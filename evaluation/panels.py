@@ -15,6 +15,7 @@ from files.opencv import cv2
 
 # All lengths in pixels.
 _MIN_WIDTH, _MAX_WIDTH, _MAX_HEIGHT = 360, 640, 960  # of a panel, where possible
+_DRAWN_FROM = 1920  # of a picture's side, more or less: a panel has fewer
 _GAP = 8
 _LINE = 24  # height of a line of text
 _READABLE_WIDTH = 1200  # of a sheet, at which text has its usual size
@@ -39,6 +40,11 @@ class Row:
     @property
     def height(self) -> int:
         return max(picture.shape[0] for picture in self.pictures)
+
+
+def thinning(picture: np.ndarray) -> slice:
+    """Which rows and columns of (H, W, C) a panel is drawn from: all, unless it is large."""
+    return slice(None, None, max(1, max(picture.shape) // _DRAWN_FROM))
 
 
 HEADINGS = ["photo", "truth", "prediction", "where it is wrong"]

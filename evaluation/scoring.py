@@ -15,6 +15,8 @@ from files.opencv import cv2, is_out_of_memory
 from files.text_table import align, percent
 from mini_batch_loader import DatasetPreProcessor
 
+# Pixels of a photo that are counted at once.
+_COUNTED_PIXELS = 1 << 20
 # The shares that are given for each class, as scores.json and tables have them.
 SHARES = ("iou", "dice", "recall", "precision")
 
@@ -41,16 +43,26 @@ class ScoredImage:
     reliability: np.ndarray
 
 
+def predict_example(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and truth of an image of a list at network size: int64, int32 (H, W)."""
+    image, truth = dataset[index]
+    prediction = np.empty(truth.shape, np.int64)
+    for rows, scores in segmenter.strips(image):
+        scores.argmax(axis=0, out=prediction[rows])
+    return prediction, truth
+
+
 def example_row(
     segmenter: Segmenter, dataset: DatasetPreProcessor, index: int, title: str
 ) -> panels.Row:
     """Panels of an image of a list, at the size that the network works at."""
-    image, truth = dataset[index]
-    prediction = segmenter.scores(image).argmax(axis=0)
+    prediction, truth = predict_example(segmenter, dataset, index)
     photo, _ = dataset.plain_pair(index)
-    return panels.comparison_row(
-        title, photo, truth, prediction, dataset.args.label_table
-    )
+    thin = panels.thinning(photo)
+    shown = (np.ascontiguousarray(a[thin, thin]) for a in (photo, truth, prediction))
+    return panels.comparison_row(title, *shown, dataset.args.label_table)
 
 
 def score_images(
@@ -90,19 +102,35 @@ def score_image(
     """Score one image of a list at both sizes."""
     n_class = segmenter.n_class
     image, truth = dataset[index]
-    scores = segmenter.scores(image)
-    prediction = scores.argmax(axis=0)
+    confusion = np.zeros((n_class, n_class), np.int64)
+    reliability = np.zeros((2, 3, BINS))
+    for rows, scores in segmenter.strips(image):
+        confusion += confusion_matrix(truth[rows], scores.argmax(axis=0), n_class)
+        for count, temperature in zip(reliability, (segmenter.temperature, 1)):
+            count += count_reliability(scores, truth[rows], temperature)
+    del image, truth
     photo, photo_truth = dataset.full_pair(index)
     photo_classes = segmenter.classes(photo)
     return ScoredImage(
         index,
         dataset.names[index],
-        confusion_matrix(truth, prediction, n_class),
-        confusion_matrix(photo_truth.astype(np.int32), photo_classes, n_class),
+        confusion,
+        _confusion_by_lines(photo_truth, photo_classes, n_class),
         photo_classes,
-        np.stack(
-            [count_reliability(scores, truth, t) for t in (segmenter.temperature, 1)]
-        ),
+        reliability,
+    )
+
+
+def _confusion_by_lines(truth, prediction, n_class: int) -> np.ndarray:
+    """confusion_matrix() of a large photo, in parts: it takes 30 bytes a pixel."""
+    lines = max(1, _COUNTED_PIXELS // truth.shape[1])
+    return sum(
+        confusion_matrix(
+            truth[top : top + lines].astype(np.int32),
+            prediction[top : top + lines],
+            n_class,
+        )
+        for top in range(0, len(truth), lines)
     )
 
 

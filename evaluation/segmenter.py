@@ -1,7 +1,7 @@
 """Runs the network on one picture of any size, from its pixels to a class for each of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import SimpleNamespace
 
@@ -127,15 +127,12 @@ class Segmenter:
         height, width = photo.shape[:2]
         small = self._network_size(height), self._network_size(width)
         x = self._fill_up(self._normalize(resize_image(photo, *small)))
-        tile = _TILE if x.shape[1] * x.shape[2] > _WHOLE_PIXELS else max(x.shape)
-        tile = -(-tile // self._multiple) * self._multiple
-
         result = np.empty((height, width), self.dtype)
         above, below, share = _neighbours(height, small[0])
-        for top in range(0, small[0], tile):
+        for top, end, strip in self._strips(x):
             # The photo's rows that lie between rows of this strip; the last ones need the row below it.
-            rows = slice(*np.searchsorted(above, (top, top + tile)))
-            strip = self._strip(x, top, tile)[:, : small[0] - top, : small[1]]
+            rows = slice(*np.searchsorted(above, (top, end)))
+            strip = strip[:, : small[0] - top, : small[1]]
             lines = above[rows] - top, below[rows] - top, share[rows]
             if confidence is None:
                 _upsampled_argmax(strip, *lines, result[rows])
@@ -143,6 +140,23 @@ class Segmenter:
                 strip = strip / np.float32(self.temperature)
                 _upsampled_argmax(strip, *lines, result[rows], confidence[rows])
         return result
+
+    def strips(self, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """As scores(), but of a large input strip by strip, so that it needs bounded memory.
+
+        Yields:
+            tuple: rows of x, and their scores float32 (n_class, rows, W).
+        """
+        for top, end, strip in self._strips(x):
+            yield slice(top, end), strip[:, : end - top]
+
+    def _strips(self, x: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Strips of x, from top to end, and their scores, with those of the row at end if there is one."""
+        tile = _TILE if x.shape[1] * x.shape[2] > _WHOLE_PIXELS else max(x.shape)
+        tile = -(-tile // self._multiple) * self._multiple
+        for top in range(0, x.shape[1], tile):
+            end = min(top + tile, x.shape[1])
+            yield top, end, self._strip(x, top, tile)
 
     def _network_size(self, side: int) -> int:
         """A side as the network sees it: scaled, and down to a multiple, if it is that large.
@@ -157,6 +171,8 @@ class Segmenter:
     def _fill_up(self, image: np.ndarray) -> np.ndarray:
         """float32 (H, W, C) -> (C, H', W'): a side below user_multiple is mirrored up to it."""
         bottom, right = (-side % self._multiple for side in image.shape[:2])
+        if not bottom and not right:  # a copy would take as much memory again
+            return np.ascontiguousarray(image.transpose(2, 0, 1))
         filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
         filled = filled.reshape(*filled.shape[:2], image.shape[2])
         return np.ascontiguousarray(filled.transpose(2, 0, 1))

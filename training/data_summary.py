@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dataset.label_reader import holds_only_0_and_255
+from dataset.pixel_budget import in_work
 from files.errors import UserError
 from mini_batch_loader import DatasetPreProcessor
 
@@ -87,10 +88,13 @@ def survey(
     n_class = summary.dataset.args.n_class
 
     def look(index: int):
-        try:
-            label = read_pair(index)[1]
-        except UserError as error:
-            return error
+        with in_work():
+            try:
+                return count(read_pair(index)[1])
+            except UserError as error:
+                return error
+
+    def count(label: np.ndarray):
         counts = np.zeros(n_class + 1, np.int64)
         # In parts: bincount makes 8 bytes of each pixel. -1, unlabelled, is the last counter.
         for part in np.split(label.ravel(), range(_PART, label.size, _PART)):

@@ -6,11 +6,13 @@ if __name__ == "__main__":
 import argparse
 import json
 import os
+import sys
 import time
 
 import chainer_compat
 
 import chainer
+import numpy as np
 
 from config import Config, load_config
 from dataset.list_reader import read_list
@@ -20,7 +22,13 @@ from evaluation.calibration import calibration_figures
 from evaluation.figures import draw_confusion, draw_reliability
 from evaluation.input_files import distinct, standard_input
 from evaluation.report import write_report
-from evaluation.scoring import Scores, example_row, score_images, score_table
+from evaluation.scoring import (
+    Scores,
+    TooLarge,
+    example_row,
+    score_images,
+    score_table,
+)
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import (
     add_models_argument,
@@ -31,10 +39,10 @@ from evaluation.trained_model import (
 from files import whole_file
 from files.command_line import add_config_arguments
 from files.digest import file_digest
-from files.errors import UserError, run_program
+from files.errors import UserError, printable_lines, run_program
 from files.paths import from_here, relative
 from files.png_writer import write_png
-from files.progress_bar import progress_bar
+from files.progress_bar import print_above, progress_bar
 from files.text_table import percent
 from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor
@@ -61,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             to = arguments.output or os.path.join(folder, "inputs")
             extras = arguments.numbers, arguments.confidence
             return apply_model(segmenter, inputs, args.label_table, to, *extras)
-    score_model(segmenter, args, arguments, folder, processes)
-    return 0
+    return score_model(segmenter, args, arguments, folder, processes)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -146,8 +153,8 @@ def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
     )
 
 
-def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -> None:
-    """Score the test images: table, scores.json, pictures."""
+def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -> int:
+    """Score the test images: table, scores.json, pictures; the exit code is 2 if some are left out."""
     model_path = arguments.model
     table = args.label_table
     digest = file_digest(model_path)
@@ -161,15 +168,23 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
         [os.path.splitext(os.path.normpath(n))[0] for n in dataset.names]
     )
     scores = Scores(table)
+    scored: list[int] = []
     images = score_images(segmenter, dataset, processes)
     if processes.rank == 0:
         images = progress_bar(images, len(dataset), "image")
     for image in images:
+        if isinstance(image, TooLarge):
+            print_above(f"error: {printable_lines(image)}", sys.stderr)
+            continue
+        scored.append(image.index)
         scores.add(image)
         colors = table.colors_of_classes(image.photo_classes)
         write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
     if processes.rank:
-        return
+        return 0
+    left_out = np.delete(dataset.names, scored).tolist()
+    if not scored:
+        raise UserError("there was not enough memory for any of the test images")
     if not scores.confusion.any():
         raise UserError(
             f"test_image_pointer: no image of {args.image_pointer_path} has a labelled pixel; "
@@ -184,15 +199,22 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
         "scales": arguments.scales,
         "time": time.strftime("%Y-%m-%d %H:%M"),
         **scores.as_dict(),
+        "left_out": left_out,
         "calibration": calibration_figures(scores.reliability, segmenter.temperature),
     }
     draw_reliability(figures["calibration"], os.path.join(folder, "reliability.png"))
     draw_confusion(scores.confusion, table, os.path.join(folder, "confusion.png"))
-    draw_examples(segmenter, dataset, figures["images"], folder)
+    draw_examples(segmenter, dataset, figures["images"], scored, folder)
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     whole_file.write_text(os.path.join(folder, "scores.json"), text + "\n")
     print_scores(figures, model_path, folder)
     print(f"report: {from_here(write_report(args.output_path))}")
+    if not left_out:
+        return 0
+    print(
+        f"without {len(left_out)} of the {len(dataset)} test images; the reasons are above"
+    )
+    return 2
 
 
 def count_chosen_on(dataset: DatasetPreProcessor, model_path: str) -> int:
@@ -210,9 +232,13 @@ def count_chosen_on(dataset: DatasetPreProcessor, model_path: str) -> int:
 
 
 def draw_examples(
-    segmenter: Segmenter, dataset: DatasetPreProcessor, images: list[dict], folder: str
+    segmenter: Segmenter,
+    dataset: DatasetPreProcessor,
+    images: list[dict],
+    indices: list[int],
+    folder: str,
 ) -> None:
-    """Draw best.png and worst.png: the images with the most and the fewest pixels right."""
+    """Draw best.png and worst.png: the images, of given places, with the most and fewest pixels right."""
     scored = [
         i for i, image in enumerate(images) if image["pixel_accuracy"] is not None
     ]
@@ -222,7 +248,8 @@ def draw_examples(
         ("worst", scored[: -_SHOWN - 1 : -1]),
     ):
         rows = [
-            example_row(segmenter, dataset, i, image_title(images[i])) for i in chosen
+            example_row(segmenter, dataset, indices[i], image_title(images[i]))
+            for i in chosen
         ]
         title = (
             f"The {len(rows)} {name} of {len(images)} test images, by pixel accuracy"

@@ -43,6 +43,10 @@ class ScoredImage:
     reliability: np.ndarray
 
 
+class TooLarge(UserError):
+    """There is not enough memory to score an image."""
+
+
 def predict_example(
     segmenter: Segmenter, dataset: DatasetPreProcessor, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -67,18 +71,18 @@ def example_row(
 
 def score_images(
     segmenter: Segmenter, dataset: DatasetPreProcessor, processes
-) -> Iterator[ScoredImage]:
+) -> Iterator[ScoredImage | TooLarge]:
     """Score a list; each process takes one image at a time, so that sizes may differ.
 
     Args:
         processes: as distributed.join() gives them; all must call it.
 
     Yields:
-        ScoredImage: the images in order, all of them in the first process, none in the others.
+        ScoredImage: the images in order, all of them in the first process, none in the others;
+        TooLarge instead of one that there is not enough memory for.
 
     Raises:
-        UserError: a file is missing, broken, too large for the memory, or disagrees with the
-            configuration.
+        UserError: a file is missing, broken, or disagrees with the configuration.
     """
     for first in range(0, len(dataset), processes.size):
         index = first + processes.rank
@@ -89,10 +93,10 @@ def score_images(
             except (MemoryError, cv2.error) as error:
                 if not is_out_of_memory(error):
                     raise
-                raise UserError(
+                image = TooLarge(
                     f"{dataset.path(index)}: there is not enough memory for it; set a smaller "
                     "image_scale, or leave it out of the list"
-                ) from None
+                )
         yield from filter(None, processes.gather(image))
 
 

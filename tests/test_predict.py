@@ -360,15 +360,39 @@ def test_lines_about_inputs_come_in_their_order(scored_data, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("lack", [MemoryError, lack_of_memory_in_opencv])
-def test_a_listed_image_too_large_for_the_memory_is_named(
-    scored_data, monkeypatch, lack
+def test_a_listed_image_too_large_for_the_memory_is_named_and_the_rest_is_scored(
+    scored_data, monkeypatch, capsys, lack
 ):
+    classes, photos = predict.Segmenter.classes, []
+
+    def too_large_at_first(self, photo):
+        photos.append(photo)
+        if len(photos) == 1:
+            raise lack()
+        return classes(self, photo)
+
+    monkeypatch.setattr(predict.Segmenter, "classes", too_large_at_first)
+    assert run(scored_data) == 2
+    output = capsys.readouterr()
+    problem = "there is not enough memory for it; set a smaller image_scale"
+    assert f"test_0.png: {problem}" in output.err
+    assert "without 1 of the 2 test images; the reasons are above" in output.out
+    scores = scores_of(scored_data)
+    assert [image["name"] for image in scores["images"]] == ["test_1.png"]
+    assert scores["left_out"] == ["test_0.png"]
+    _, truth = DatasetPreProcessor(chainer.global_config.user_test_args)[1]
+    assert np.sum(scores["confusion"]) == (truth >= 0).sum()
+    assert not (scored_data.predict_folder / "test_0_color.png").exists()
+    assert (scored_data.predict_folder / "test_1_color.png").exists()
+    assert (scored_data.predict_folder / "worst.png").exists()
+
+
+def test_no_memory_for_any_listed_image_is_an_error(scored_data, monkeypatch):
     def too_large(self, photo):
-        raise lack()
+        raise MemoryError
 
     monkeypatch.setattr(predict.Segmenter, "classes", too_large)
-    name = r"test_0\.png: there is not enough memory for it; set a smaller image_scale"
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(UserError, match="not enough memory for any of the test images"):
         run(scored_data)
 
 

@@ -13,6 +13,7 @@ from chainer.training import extension
 
 from dataset.batches import alike
 from evaluator import summarize
+from files.errors import UserError
 
 
 class _Figures:
@@ -85,6 +86,24 @@ class EpochFigures(extension.Extension):
                 serializer(name, self._processes.sum(cuda.to_cpu(value)))
 
 
+def _validate(model, converter, examples: list, device) -> None:
+    """Give examples of one size to the model.
+
+    Raises:
+        UserError: there is not enough memory for them.
+    """
+    try:
+        model(*converter(examples, device))
+    except MemoryError:  # the GPU's, too
+        height, width = examples[0][1].shape
+        # None may be left out: the best epoch would be chosen on other images than the rest.
+        raise UserError(
+            f"not enough memory in validation for images of {width} x {height} pixels, "
+            f"{len(examples)} at once; lower training_params.batch_size or image_scale, or take the large images "
+            "out of val_image_pointer"
+        ) from None
+
+
 class Validation(chainer.training.extensions.Evaluator):
     """Chainer's Evaluator with the figures of the whole set instead of means of batches.
 
@@ -125,7 +144,7 @@ class Validation(chainer.training.extensions.Evaluator):
             for batch in iterator:
                 for part in alike(batch):  # whole images may be of different sizes
                     self._before_batch(self._trainer)
-                    model(*self.converter(part, self.device))
+                    _validate(model, self.converter, part, self.device)
                     figures.add(model)
         means = figures.compute(self._processes)
         self.confusion = figures.confusion

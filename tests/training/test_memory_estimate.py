@@ -1,9 +1,13 @@
 """A training that cannot fit into memory is refused before it starts."""
 
+import chainer_compat
+
+import chainer
 import numpy as np
 import pytest
 
 import train
+from fcn_squeeze import FCN
 from files.errors import UserError
 from files.opencv import cv2
 from training import memory_estimate
@@ -81,8 +85,6 @@ def test_table_of_too_many_classes_is_refused(monkeypatch):
 
 
 def test_number_of_parameters_is_the_networks(small_data):
-    from fcn_squeeze import FCN
-
     parameters = sum(param.size for param in FCN(100, 3).params())
     estimate = (
         memory_estimate._PARAMETERS
@@ -108,5 +110,20 @@ def test_memory_that_runs_out_all_the_same_is_a_sentence(small_data, monkeypatch
     monkeypatch.setattr(Updater, "_finite_loss", full)
     with pytest.raises(
         UserError, match="iteration 1; lower training_params.batch_size"
+    ):
+        train.main(["--config", str(small_data.config_path)])
+
+
+def test_memory_that_runs_out_in_validation_is_a_sentence(small_data, monkeypatch):
+    forward = FCN.forward
+
+    def full_in_validation(model, x, t):
+        if not chainer.config.train:
+            raise MemoryError
+        return forward(model, x, t)
+
+    monkeypatch.setattr(FCN, "forward", full_in_validation)
+    with pytest.raises(
+        UserError, match="in validation for images of 48 x 32 pixels, 1 at"
     ):
         train.main(["--config", str(small_data.config_path)])

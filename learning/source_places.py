@@ -30,7 +30,7 @@ PLACES: dict[str, list[tuple[Callable, str]]] = {
         (rarity_weights, ""),
     ],
     "augmentation": [
-        (DatasetPreProcessor.get_example, "self._training.example"),
+        (DatasetPreProcessor._example, "self._training.example"),
         (augmentation.flip, ""),
     ],
     "iou": [(confusion_matrix, ""), (class_figures, "")],

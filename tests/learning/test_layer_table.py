@@ -35,7 +35,8 @@ class Recorder(chainer.LinkHook):
 
 
 def maps_of(model: FCN, images: np.ndarray) -> dict[str, np.ndarray]:
-    with chainer.no_backprop_mode(), Recorder() as recorder:
+    # Not in no_backprop_mode(): conv1 would be one function with its pooling.
+    with chainer.using_config("train", False), Recorder() as recorder:
         model.scores(images)
     return recorder.maps
 

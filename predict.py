@@ -16,7 +16,7 @@ import numpy as np
 
 from config import Config, load_config
 from dataset.list_reader import read_list
-from evaluation import panels
+from evaluation import panels, trained_model
 from evaluation.application import apply_model
 from evaluation.calibration import calibration_figures
 from evaluation.figures import draw_confusion, draw_reliability
@@ -30,12 +30,6 @@ from evaluation.scoring import (
     score_table,
 )
 from evaluation.segmenter import Segmenter
-from evaluation.trained_model import (
-    add_models_argument,
-    model_temperature,
-    restore_models,
-    separate_models,
-)
 from files import whole_file
 from files.command_line import add_config_arguments
 from files.digest import file_digest
@@ -100,7 +94,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "and list the photos that the model is least sure of: the ones to label next",
     )
     add_config_arguments(parser)
-    add_models_argument(parser)
+    trained_model.add_models_argument(parser)
     parser.add_argument(
         "--mirror",
         action="store_true",
@@ -114,7 +108,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="average the scores of the image scaled by each of these: better, and slower",
     )
     arguments = parser.parse_intermixed_args(argv)
-    separate_models(arguments)
+    trained_model.separate_models(arguments)
     for_inputs = arguments.output, arguments.numbers, arguments.confidence
     if not arguments.inputs and any(for_inputs):
         parser.error(
@@ -138,19 +132,15 @@ def scales(text: str) -> list[float]:
 
 def restore_segmenter(config: Config, arguments, processes) -> Segmenter:
     """The trained network, or several that are averaged, on their device."""
-    model = restore_models(config, arguments)
+    model = trained_model.restore_models(config, arguments)
     args = chainer.global_config.user_test_args
     device = choose_device(processes.gpu(args.gpu))
     model.to_device(device)
-    return Segmenter(
-        model,
-        args,
-        device,
-        arguments.mirror,
-        arguments.scales,
-        # Averaged models have used theirs before.
-        1.0 if arguments.averaged_with else model_temperature(arguments.model),
-    )
+    temperature = trained_model.model_temperature(arguments.model)
+    if arguments.averaged_with:
+        temperature = 1.0  # each model has used its own before
+    ways = arguments.mirror, arguments.scales
+    return Segmenter(model, args, device, *ways, temperature)
 
 
 def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -> int:

@@ -11,14 +11,7 @@ from contextlib import suppress
 
 import jinja2
 
-from evaluation.run_log import (
-    best_entry,
-    read_config_text,
-    read_log,
-    read_record,
-    read_scores,
-    series,
-)
+from evaluation import run_log
 from evaluation.scoring import absent, by_iou
 from files import whole_file
 from files.digest import file_digest
@@ -39,8 +32,8 @@ def write_report(folder: str) -> str:
     text = template.render(
         name=os.path.basename(os.path.normpath(folder)),
         training=_if_readable(_training, folder),
-        config=_if_readable(read_config_text, folder) or "",
-        record=_if_readable(read_record, folder),
+        config=_if_readable(run_log.read_config_text, folder) or "",
+        record=_if_readable(run_log.read_record, folder),
         scores=scores,
         is_outdated=is_outdated,
         classes=by_iou(scores) if scores else [],
@@ -78,21 +71,21 @@ def _if_readable(read: Callable, folder: str):
 
 def _training(folder: str) -> dict:
     """Epochs, and the validation figures of the best one."""
-    log = read_log(folder)
-    best = best_entry(log)
+    log = run_log.read_log(folder)
+    best = run_log.best_entry(log)
     return {
         "epochs": log[-1]["epoch"],
         "seconds": log[-1]["elapsed_time"],
         "best_epoch": log[best]["epoch"],
-        "accuracy": series(log, "validation/main/accuracy")[best],
-        "miou": series(log, "validation/main/miou")[best],
+        "accuracy": run_log.series(log, "validation/main/accuracy")[best],
+        "miou": run_log.series(log, "validation/main/miou")[best],
     }
 
 
 def current_scores(folder: str) -> tuple[dict | None, bool]:
     """What predict.py has stored; and whether it is of weights that are no longer there."""
     try:
-        scores = read_scores(folder)
+        scores = run_log.read_scores(folder)
         if scores is None:
             return None, False
         models = {scores["model"]: scores["model_sha256"], **scores["averaged_with"]}

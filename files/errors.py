@@ -6,12 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from files.terminal import (
-    discard_unwritten_output,
-    is_reader_gone,
-    prepare_streams,
-    print_error,
-)
+from files import terminal
 
 EXIT_CODE = 2
 # Entered while an error is printed; training.distributed puts a context here that ends all ranks.
@@ -67,18 +62,18 @@ def run_program(main: Callable[[], int | None]) -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # by files.ctrl_c
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    prepare_streams()
+    terminal.prepare_streams()
     try:
         code = main()
         sys.stdout.flush()
     except (UserError, OSError, MemoryError, RuntimeError) as error:
-        gone = is_reader_gone(error)
+        gone = terminal.is_reader_gone(error)
         sentence = _sentence(error)
         if sentence is None:
             raise
         with reporting():
             if not gone:
-                print_error(f"error: {printable_lines(sentence)}")
+                terminal.print_error(f"error: {printable_lines(sentence)}")
         code = 141 if gone else EXIT_CODE
     except SystemExit as error:  # argparse has told what is wrong, or printed its help
         if error.code:
@@ -88,7 +83,7 @@ def run_program(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         with reporting():
             code = 130
-    discard_unwritten_output()
+    terminal.discard_unwritten_output()
     sys.exit(code)
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from dataset.toy_street import objects
 from dataset.toy_street.canvas import (
     ASPHALT,
     LABEL_COLORS,
@@ -23,17 +24,6 @@ from dataset.toy_street.canvas import (
     expose,
     ground,
     smooth_noise,
-)
-from dataset.toy_street.objects import (
-    VEHICLES,
-    draw_bicyclist,
-    draw_bonnet,
-    draw_lamp_post,
-    draw_person,
-    draw_sign,
-    draw_traffic_light,
-    draw_tree,
-    draw_vehicle,
 )
 
 GLASS = [(50, 60, 75), (90, 110, 130), (200, 180, 120), (150, 170, 185)]
@@ -161,7 +151,7 @@ def draw_park(canvas, x, side, near, far):
     rng = canvas.rng
     for z in np.arange(far, near, -rng.uniform(2.5, 4)):
         away = x + side * rng.uniform(1.5, 7)
-        draw_tree(canvas, away, max(z, 2.0), rng.uniform(3, 8))
+        objects.draw_tree(canvas, away, max(z, 2.0), rng.uniform(3, 8))
     tall, color = rng.uniform(0.9, 1.9), canvas.pick(STONE + PAINT + LEAF)
     color = canvas.lit(color, (-side, 0, 0))
     canvas.fill(upright(x, near, far, 0, tall), color, "Fence", 15)
@@ -241,7 +231,7 @@ def render_scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     for _, draw in sorted(items, key=lambda item: -item[0]):
         draw()
     if rng.random() < 0.6:
-        draw_bonnet(canvas)
+        objects.draw_bonnet(canvas)
     image, label = expose(canvas), canvas.label
     if rng.random() < 0.5:  # traffic on the left
         image, label = image[:, ::-1], label[:, ::-1]
@@ -250,12 +240,13 @@ def render_scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
 
 def add_vehicle(rng, add, x, z, heading):
     """Add any vehicle; returns its length."""
-    vehicle = VEHICLES[rng.choice(list(VEHICLES), p=[0.35, 0.35, 0.18, 0.12])]
+    kinds = objects.VEHICLES
+    vehicle = kinds[rng.choice(list(kinds), p=[0.35, 0.35, 0.18, 0.12])]
     size = vehicle.width, vehicle.length
     wide, deep = size[::-1] if heading == "across" else size
     height = vehicle.outline[1][1]
     box = (x, x + wide, z, z + deep, height)
-    add(z, draw_vehicle, vehicle, x, z, heading, box=box)
+    add(z, objects.draw_vehicle, vehicle, x, z, heading, box=box)
     return vehicle.length
 
 
@@ -263,18 +254,18 @@ def add_furniture(rng, add, side, kerb, walk):
     """Posts, signs, trees and people along one pavement."""
     edge = kerb + side * 0.5
     for z in np.arange(rng.uniform(6, 16), 70, rng.uniform(14, 26)):
-        add(z, draw_lamp_post, edge, z, -side * rng.uniform(0.5, 1.6))
+        add(z, objects.draw_lamp_post, edge, z, -side * rng.uniform(0.5, 1.6))
     for z in rng.uniform(6, 30, rng.integers(0, 3)):
-        add(z, draw_sign, edge + side * 0.2, z)
+        add(z, objects.draw_sign, edge + side * 0.2, z)
     for z in rng.uniform(7, 25, rng.integers(0, 2)):
-        add(z, draw_traffic_light, edge, z)
+        add(z, objects.draw_traffic_light, edge, z)
     if rng.random() < 0.4:
         for z in np.arange(rng.uniform(7, 14), 60, rng.uniform(8, 14)):
             crown = (edge - 1, edge + 1, z, z + 2, 5)
-            add(z, draw_tree, edge + side * 0.4, z, box=crown)
+            add(z, objects.draw_tree, edge + side * 0.4, z, box=crown)
     for z in rng.uniform(5, 30, rng.integers(1, 6)):
         x = kerb + side * rng.uniform(0.5, walk - 0.4)
-        add(z, draw_person, x, z, box=(x - 0.2, x + 0.2, z, z + 0.2, 1.7))
+        add(z, objects.draw_person, x, z, box=(x - 0.2, x + 0.2, z, z + 0.2, 1.7))
     if rng.random() < 0.35:
         z, x = rng.uniform(6, 18), kerb - side * rng.uniform(0.6, 1.2)
-        add(z, draw_bicyclist, x, z, box=(x - 0.3, x + 0.3, z, z + 0.3, 1.7))
+        add(z, objects.draw_bicyclist, x, z, box=(x - 0.3, x + 0.3, z, z + 0.3, 1.7))

@@ -209,21 +209,16 @@ def table(asked: dict[str, Contender]) -> str:
     return markdown(rows)
 
 
-def evaluator_row(ours: Contender) -> list[str]:
-    """The evaluator, which is a part of the step."""
+def side_table(ours: Contender) -> str:
+    """The evaluator, which is a part of the step, and the loader, as Markdown."""
     values = ours.milliseconds("evaluator")
     share = statistics.median(values) / statistics.median(ours.milliseconds("step"))
-    return ["evaluator, ms an image", spread(values), f"{share:.1%} of a training step"]
-
-
-def side_table(ours: Contender) -> str:
-    """Evaluator and loader, as Markdown."""
     seconds = ours.ask("loader")
     read, cached = ([1000 * s for s in seconds[key]] for key in ("read", "cached"))
     epochs = [a / b for a, b in zip(seconds["epochs"], seconds["steps"])]
     rows = [
         ["", "median (fastest to slowest)", ""],
-        evaluator_row(ours),
+        ["evaluator, ms an image", spread(values), f"{share:.1%} of a training step"],
         ["loader: read, scale, normalise, flip a 960 x 720 PNG, ms", spread(read), ""],
         ["loader: an image read before, ms", spread(cached), ""],
         *(

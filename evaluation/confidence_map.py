@@ -35,7 +35,8 @@ def draw_confidence(path: str, confidence: np.ndarray) -> None:
     with drawing.canvas(path, sheet_width, height + legend_height, zoom) as canvas:
         canvas.picture(0, 0, confidence_colors(confidence))
         top = height + gap
-        canvas.text(gap, top, sheet_width - 2 * gap, _title(confidence), size=13)
+        title = f"{_TITLE}; mean {confidence.mean(dtype=np.float64):.1%}"
+        canvas.text(gap, top, sheet_width - 2 * gap, title, size=13)
         top += line
         length = sheet_width - 2 * gap
         ramp = np.linspace(0, 1, length, dtype=np.float32)[None].repeat(bar, axis=0)
@@ -46,7 +47,3 @@ def draw_confidence(path: str, confidence: np.ndarray) -> None:
             text_width = round(8 * len(text) * zoom)
             left = gap + round(tick * (length - text_width))
             canvas.text(left, top + bar, text_width + gap, text, size=12)
-
-
-def _title(confidence: np.ndarray) -> str:
-    return f"{_TITLE}; mean {confidence.mean(dtype=np.float64):.1%}"

@@ -28,6 +28,7 @@ def write_report(folder: str) -> str:
     """
     path = os.path.join(folder, "report.html")
     scores, is_outdated = current_scores(folder)
+    drawn = glob.glob(os.path.join(glob.escape(folder), "progress", "*.png"))
     template = page_environment().get_template("report.html.j2")
     text = template.render(
         name=os.path.basename(os.path.normpath(folder)),
@@ -39,7 +40,7 @@ def write_report(folder: str) -> str:
         classes=by_iou(scores) if scores else [],
         absent=absent(scores) if scores else [],
         curves=_picture(os.path.join(folder, "curves.png")),
-        progress=_last_progress(folder),
+        progress=_picture(max(drawn)) if drawn else None,
         pictures={
             name: _picture(os.path.join(folder, "predict", f"{name}.png"))
             for name in ("confusion", "reliability", "best", "worst")
@@ -96,11 +97,6 @@ def current_scores(folder: str) -> tuple[dict | None, bool]:
     except UserError:
         return None, True
     return (scores, False) if is_current else (None, True)
-
-
-def _last_progress(folder: str) -> str | None:
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "progress", "*.png")))
-    return _picture(paths[-1]) if paths else None
 
 
 def _picture(path: str) -> str | None:

@@ -16,7 +16,8 @@ def figure(subject: Subject) -> dict:
     last = subject.model.upsample_final
     ksize, stride, pad = last.W.shape[2], _single(last.stride), _single(last.pad)
     small = _small_picture(subject.photo, stride)
-    number = _main_class(subject)
+    found = subject.classes(subject.normalized(subject.photo)[None])
+    number = int(np.bincount(found.ravel()).argmax())  # the class seen most
     kernels = {
         "random": np.random.default_rng(0)
         .normal(size=(ksize, ksize))
@@ -56,12 +57,6 @@ def _small_picture(photo: np.ndarray, stride: int) -> np.ndarray:
     size = grey.shape[1] // stride, grey.shape[0] // stride
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     return small - small.mean()
-
-
-def _main_class(subject: Subject) -> int:
-    """The class that the network sees most of in the photo."""
-    found = subject.classes(subject.normalized(subject.photo)[None])
-    return int(np.bincount(found.ravel()).argmax())
 
 
 def _single(pair) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from config import Config
-from dataset.list_reader import ImageList, read_list
+from dataset.list_reader import read_list
 from files.errors import UserError
 from files.paths import from_here
 from files.whole_file import write_text
@@ -163,7 +163,10 @@ def _refuse_other_lists(
     folder: str, stored: list[str], texts: dict[str, str], count: int
 ) -> None:
     """Raise a UserError where a list differs from what was stored; some may not be there yet."""
-    if all(path in texts and _content(path) == texts[path] for path in stored):
+    if all(
+        path in texts and "\n".join(read_list(path).lines) + "\n" == texts[path]
+        for path in stored
+    ):
         return
     folds = len({os.path.dirname(path) for path in stored})
     raise UserError(
@@ -171,8 +174,3 @@ def _refuse_other_lists(
         f"{count} here, or other images); choose another output_path, or replace its results by "
         "--overwrite"
     )
-
-
-def _content(path: str) -> str:
-    pairs: ImageList = read_list(path)
-    return "\n".join(pairs.lines) + "\n"

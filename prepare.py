@@ -12,6 +12,7 @@ from files.command_line import command
 from files.errors import printable, run_program
 from files.paths import relative
 from files.text_table import counted
+from preparing.class_names import find_class_names
 from preparing.config_writer import (
     config_text,
     crop_size,
@@ -43,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         sample = sample[:: max(1, len(sample) // _QUICK)][:_QUICK]
     found = survey_labels(arguments.folder, sample)
     names = [name.strip() for name in arguments.names.split(",") if name.strip()]
-    rows, keys = classes_of(found, names, table_in(arguments.folder))
+    known = find_class_names(arguments.folder)
+    rows, keys = classes_of(found, names, table_in(arguments.folder), known)
 
     stem = os.path.splitext(arguments.output)[0]
     settings, notes = settings_for(arguments, found, keys, len(lists["train"]), stem)

@@ -63,8 +63,8 @@ def read_labelme(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndar
     numbers = {name: number for number, name in enumerate(table.names)}
     numbers[_IGNORED] = -1
     work = 0
-    for place, shape in enumerate(content.shapes):
-        where = f"{path}: shape {place + 1} ({printable(shape.label[:80])!r})"
+    for place, shape in enumerate(content.shapes, 1):
+        where = _described(path, place, shape)
         if shape.label not in numbers:
             raise UserError(
                 f"{where} is of no class in {table.path}; add the row, or name the shape "
@@ -87,7 +87,14 @@ def labelme_names(path: str, size: tuple[int, int]) -> list[str]:
     """
     content = _parse(path)
     _refuse_other_size(path, content, size)
+    for place, shape in enumerate(content.shapes, 1):
+        for _ in _outlines(_described(path, place, shape), shape, size):
+            pass  # it raises where a shape has too few points
     return [shape.label for shape in content.shapes]
+
+
+def _described(path: str, place: int, shape: _Shape) -> str:
+    return f"{path}: shape {place} ({printable(shape.label[:80])!r})"
 
 
 def _refuse_other_size(path: str, content: _LabelMe, size: tuple[int, int]) -> None:

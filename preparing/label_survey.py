@@ -13,13 +13,20 @@ from dataset.label_table import LabelTable
 from dataset.labelme import labelme_names
 from files.errors import UserError, has_control_characters
 from files.progress_bar import progress_bar
+from preparing.class_names import Key
 from preparing.smoothed import Color, class_colors
 
 _MAX_COLORS = 255
 # Colours that are counted of one label, and of all: a label saved as JPEG has thousands.
 _COUNTED, _KEPT = 4000, 20_000
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
-_VOID = {"void", "unlabelled", "unlabeled", "ignore"}  # names of what does not count
+_VOID = {
+    "void",
+    "unknown",
+    "unlabelled",
+    "unlabeled",
+    "ignore",
+}  # names of what does not count
 _NO_CLASS = 255  # the number that means "does not count" in most data sets
 
 
@@ -134,7 +141,10 @@ def _look_for_smoothing(found: LabelSurvey, example: str) -> None:
 
 
 def classes_of(
-    found: LabelSurvey, names: list[str], given: LabelTable | None
+    found: LabelSurvey,
+    names: list[str],
+    given: LabelTable | None,
+    known: dict[Key, str] | None = None,
 ) -> tuple[list[tuple], dict]:
     """The rows (r, g, b, name) of the table of classes, and keys of the configuration.
 
@@ -142,6 +152,7 @@ def classes_of(
         found: the labels.
         names: of the classes in their order; may be empty.
         given: the table of classes that lies in the folder, if there is one.
+        known: names that the data set has elsewhere, as find_class_names() gives them.
 
     Raises:
         UserError: there are too few names, or a single class.
@@ -152,6 +163,8 @@ def classes_of(
             f"--names: {len(names)} names for {len(colors)} classes ({found.kind} "
             f"{', '.join(map(str, sorted(found.pixels)[:12]))}); write one name for each class"
         )
+    if known and not given and found.kind != "shapes":
+        default_names = _known_names(found, colors, default_names, known)
     names = names or default_names
     if len(set(names)) < len(names) or any(map(has_control_characters, names)):
         raise UserError("--names: two names are alike, or one has a control character")
@@ -201,6 +214,23 @@ def _rows(found: LabelSurvey, given: LabelTable | None):
     if colors == [_BLACK, _WHITE]:
         names = _names_of_colors(colors)
     return colors, {}, names
+
+
+def _known_names(
+    found: LabelSurvey, colors: list[Color], names: list[str], known: dict[Key, str]
+) -> list[str]:
+    """The names of classes by their colours or numbers, where a data set has them.
+
+    Numbers may be those of the rows of a table of colours.
+    """
+    by_number = {key: name for key, name in known.items() if isinstance(key, int)}
+    if found.kind in ("numbers", "palette"):
+        known = by_number or dict(enumerate(known.values())) | known
+        keys = range(len(colors))
+    else:
+        keys = colors
+    found_names = [known.get(key, name) for key, name in zip(keys, names, strict=True)]
+    return found_names if len(set(found_names)) == len(names) else names
 
 
 def _names_of_colors(colors: list[Color]) -> list[str]:

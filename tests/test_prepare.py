@@ -296,6 +296,16 @@ def test_bad_input_is_a_sentence_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_polygon_of_two_points_is_a_sentence(tmp_path):
+    labelme(tmp_path / "data")
+    path = tmp_path / "data/3.json"
+    content = json.loads(path.read_text())
+    content["shapes"][0]["points"] = [[1, 1], [2, 2]]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"3.json: shape 1 \('car'\): a polygon of 2"):
+        run(tmp_path / "data")
+
+
 def test_group_file_that_misses_an_image(tmp_path):
     bowl(tmp_path / "data")
     (tmp_path / "groups").write_text("images/0.png\ta\n")

@@ -7,6 +7,7 @@ from PIL import Image
 from dataset.label_reader import read_label
 from dataset.label_table import LabelTable, read_label_table
 from files.errors import UserError
+from preparing.class_names import find_class_names
 from preparing.label_survey import classes_of, survey_labels
 
 CLASSES = np.array([[0, 1], [1, 1]], np.uint8)
@@ -124,3 +125,36 @@ def test_numbers_outside_the_table_of_the_folder(tmp_path, given):
     found = survey(tmp_path, "l.png", grey([[0, 5], [6, 2]]))
     with pytest.raises(UserError, match=r"has 3 rows, but .* \[5, 6\]"):
         classes_of(found, [], given)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "save", "expected"),
+    [
+        (
+            *("labelmap.txt", "# label:color_rgb:parts:actions\nsky:0,0,9::\n"),
+            *(colored, ["sky", "class 1"]),
+        ),
+        (
+            *("class_dict.csv", "name,r,g,b\nroad, 7, 0, 0\nsky,0,0,9\n"),
+            *(colored, ["sky", "road"]),
+        ),
+        # Roboflow's, beside the photos.
+        (
+            *("train/_classes.csv", "Pixel Value, Class\n0, background\n1, leaf\n"),
+            *(one_bit, ["background", "leaf"]),
+        ),
+        # Numbers that are rows of a table of colours.
+        (
+            *("class_dict.csv", "name,r,g,b\nsky,1,2,3\nroad,4,5,6\n"),
+            *(one_bit, ["sky", "road"]),
+        ),
+        # A name that stands for two colours is none.
+        ("class_dict.csv", "name,r,g,b\na,7,0,0\na,0,0,9\n", colored, None),
+    ],
+)
+def test_names_of_a_data_sets_own_table(tmp_path, file, content, save, expected):
+    found = survey(tmp_path, "l.png", save)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(content)
+    rows, _ = classes_of(found, [], None, find_class_names(str(tmp_path)))
+    assert [row[3] for row in rows] == (expected or ["class 0", "class 1"])

@@ -5,7 +5,6 @@ from the upper left corner of the image, as LabelMe has them.
 """
 
 import math
-import os
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dataset.label_table import LabelTable
 from files.errors import UserError, printable
+from files.text_file import regular_size
 
 # The file may hold the image as well, in base64. Points take 50 times as much memory as text.
 MAX_BYTES = 1 << 24
@@ -108,7 +108,7 @@ def _refuse_other_size(path: str, content: _LabelMe, size: tuple[int, int]) -> N
 
 def _parse(path: str) -> _LabelMe:
     try:
-        if os.path.getsize(path) > MAX_BYTES:
+        if regular_size(path, "label") > MAX_BYTES:
             raise UserError(
                 f"{path}: larger than {MAX_BYTES >> 20} MiB; save it without the image in it "
                 "(LabelMe's option --nodata)"

@@ -69,12 +69,24 @@ class File(NamedTuple):
         return self.name.rpartition("/")[0]
 
 
-def list_files(folder: str, inside: str = "") -> Iterator[File]:
-    """What may be a photo or a label below a folder; inside is "" or ends in "/".
+def list_files(folder: str) -> Iterator[File]:
+    """What may be a photo or a label below a folder.
 
     Raises:
-        UserError: a folder cannot be listed, or a name holds a control character.
+        UserError: a folder cannot be listed, or a list of images cannot hold a name.
     """
+    waiting = [""]  # not by recursion, which ends at a depth of a thousand folders
+    while waiting:
+        inside = waiting.pop()
+        folders, names = _contents(folder, inside)
+        if inside and _is_of_a_run(os.path.join(folder, inside), folders, names):
+            continue
+        yield from _described_files(folder, inside, names)
+        waiting += [f"{inside}{name}/" for name in sorted(folders, reverse=True)]
+
+
+def _contents(folder: str, inside: str) -> tuple[list[str], list[str]]:
+    """The names of the folders and of the other files in a folder; inside is "" or ends in "/"."""
     folders, names = [], []
     place = os.path.join(folder, inside)
     try:
@@ -85,20 +97,30 @@ def list_files(folder: str, inside: str = "") -> Iterator[File]:
                     (folders if is_folder else names).append(entry.name)
     except OSError as error:
         raise UserError(f"{place}: cannot list the folder: {error.strerror}") from None
-    if inside and _is_of_a_run(place, folders, names):
-        return
+    return folders, names
+
+
+def _described_files(folder: str, inside: str, names: list[str]) -> Iterator[File]:
     described = _described_folder(inside.lower().rstrip("/"))
     for name in names:
         stem, dot, ending = name.lower().rpartition(".")
         if dot + ending not in _ENDINGS or described is None or stem.endswith(_OTHER):
             continue
-        if has_control_characters(inside + name):
-            raise UserError(
-                f"{folder}: the name {inside + name!r} holds a control character"
-            )
+        _refuse_unlistable(folder, inside + name)
         yield _described(inside + name, stem, dot + ending, *described)
-    for name in sorted(folders):
-        yield from list_files(folder, f"{inside}{name}/")
+
+
+def _refuse_unlistable(folder: str, name: str) -> None:
+    """Raise a UserError for a name that a list of images would not give back."""
+    if has_control_characters(name):
+        raise UserError(
+            f"{folder}: the name {name!r} holds a control character, or is not UTF-8; rename it"
+        )
+    if name != name.strip() or name[0] == "#":
+        raise UserError(
+            f"{folder}: the name {name!r} begins with # or a blank, or ends with a blank, which a "
+            "list of images cannot hold; rename it"
+        )
 
 
 def _is_of_a_run(folder: str, folders: list[str], names: list[str]) -> bool:

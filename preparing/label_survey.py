@@ -155,7 +155,7 @@ def classes_of(
         known: names that the data set has elsewhere, as find_class_names() gives them.
 
     Raises:
-        UserError: there are too few names, or a single class.
+        UserError: there are too few names, or a single class, or a name that no table can hold.
     """
     colors, keys, default_names = _rows(found, given)
     if names and len(names) != len(colors):
@@ -166,8 +166,15 @@ def classes_of(
     if known and not given and found.kind != "shapes":
         default_names = _known_names(found, colors, default_names, known)
     names = names or default_names
-    if len(set(names)) < len(names) or any(map(has_control_characters, names)):
-        raise UserError("--names: two names are alike, or one has a control character")
+    bad = next(filter(_is_no_class_name, names), None)
+    if bad is not None:
+        raise UserError(
+            f"the class name {bad!r} cannot stand in a table of classes: it is empty, begins or "
+            "ends with a blank, or holds a control character; change it in the labels, or give "
+            "--names"
+        )
+    if len(set(names)) < len(names):
+        raise UserError("--names: two names are alike")
     if len(colors) < 2:
         raise UserError(
             "the labels have one class only; there is nothing to tell apart: label a second "
@@ -177,6 +184,11 @@ def classes_of(
     if void and len(void) < len(names):
         keys["ignore_labels"] = void
     return [(*color, name) for color, name in zip(colors, names, strict=True)], keys
+
+
+def _is_no_class_name(name: str) -> bool:
+    """Whether a row of the table would not give a name back: shapes of LabelMe have any text."""
+    return name.strip().splitlines() != [name] or has_control_characters(name)
 
 
 def _rows(found: LabelSurvey, given: LabelTable | None):

@@ -189,6 +189,8 @@ def _is_surely_label(folder: str, name: str, pairs: list[Pair]) -> bool:
     ending = os.path.splitext(name)[1].lower()
     if ending == ".json":
         path = os.path.join(folder, name)
+        if not os.path.isfile(path):  # opening a pipe could wait for ever
+            return False
         with contextlib.suppress(OSError), open(path, "rb") as file:
             return b'"shapes"' in file.read(MAX_LABELME_BYTES)
     if ending == ".npz":

@@ -59,7 +59,7 @@ def read_groups(path: str, pairs: list[Pair]) -> list[list[Pair]]:
     A line of the file is the name of an image, a tab or a comma, and the name of its group.
 
     Raises:
-        UserError: a line has no group, or an image is missing.
+        UserError: a line has no group, or an image is missing or in two groups.
     """
     of = {}
     for number, line in enumerate(read_text(path, "--groups", 1 << 27).splitlines(), 1):
@@ -71,7 +71,12 @@ def read_groups(path: str, pairs: list[Pair]) -> list[list[Pair]]:
                 f"{path}, line {number}: write an image and its group, with a tab or a comma "
                 "between them"
             )
-        of[image.strip()] = group.strip()
+        image, group = image.strip(), group.strip()
+        if of.setdefault(image, group) != group:
+            raise UserError(
+                f"{path}, line {number}: {image} is in the group {of[image]} already; an image "
+                "has one group"
+            )
     groups: dict[str, list[Pair]] = {}
     for pair in pairs:
         if pair[0] not in of:

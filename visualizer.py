@@ -42,8 +42,14 @@ def compare_runs(folders: list[str], path: str) -> str:
         the config keys that differ. The folds of a cross-validation are one run there.
 
     Raises:
-        UserError: a folder holds no run, or there is only one run in all.
+        UserError: a folder holds no run, or there is only one run in all; or the path ends in
+            ``.csv``.
     """
+    if csv_path(path) == path:
+        raise UserError(
+            f"--output: {path} would be both the picture and its figures; name the picture, as in "
+            "comparison.png"
+        )
     runs = read_runs(folders)
     if len(runs) < 2:
         raise UserError(

@@ -216,7 +216,7 @@ def _least_sure(confidences: dict[str, float]) -> str:
     return (
         f"the {len(rows)} of {len(lowest)} photos that the model is least sure of, by the mean "
         "probability of the class taken\n(NAME_confidence.png shows where): the ones to label "
-        f"next\n{printable_lines(align(rows))}"
+        f"next\n{align(rows)}"
     )
 
 

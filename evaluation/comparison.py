@@ -193,8 +193,9 @@ def mean_and_deviation(shares: list[float | None]) -> str:
     """The deviation is that of a sample, with n - 1; a single share has none."""
     if None in shares:
         return "-"
-    if len(shares) == 1:
-        return percent(shares[0])
+    # statistics.stdev() raises on NaN before Python 3.13; the loss of one fold may have diverged.
+    if len(shares) == 1 or any(map(math.isnan, shares)):
+        return percent(statistics.fmean(shares))
     mean, deviation = statistics.mean(shares), statistics.stdev(shares)
     return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
 

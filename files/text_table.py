@@ -4,6 +4,8 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
+from files.errors import printable
+
 
 def percent(figure: float | None, digits: int = 1) -> str:
     """A share as text; a dash where it is not defined (None, NaN)."""
@@ -19,7 +21,11 @@ def counted(number: int, what: str) -> str:
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
+    """Rows of cells as lines: the first column to the left, the others to the right.
+
+    Control characters in a cell, which may be text of a file, are spelt out.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:

@@ -99,6 +99,31 @@ def test_comparison_lists_only_the_keys_that_differ(tmp_path):
     assert "_path" not in text
 
 
+def test_fold_without_figures_leaves_its_mean_open(tmp_path):
+    folder = tmp_path / "cross"
+    write_run(folder / "fold1", [float("nan")])
+    write_run(folder / "fold2", [0.5])
+    text = visualizer.compare_runs([str(folder)], str(tmp_path / "both.png"))
+    best = next(line.split() for line in text.splitlines() if " best " in line)
+    assert best[5:7] == ["-", "26.0"]  # mean IoU, accuracy
+
+
+def test_key_that_writes_on_the_screen_is_spelt_out(tmp_path):
+    write_run(tmp_path / "a", [0.1], **{"\x1b[2J": "\u202e"})
+    write_run(tmp_path / "b", [0.1])
+    text = visualizer.compare_runs([str(tmp_path)], str(tmp_path / "both.png"))
+    assert "\x1b" not in text and "\u202e" not in text
+    assert r"\x1b[2J" in text and r"\u202e" in text
+
+
+def test_picture_and_figures_are_not_written_to_the_same_file(tmp_path):
+    write_run(tmp_path / "a", [0.1])
+    write_run(tmp_path / "b", [0.1])
+    with pytest.raises(UserError, match="would be both the picture and its figures"):
+        visualizer.compare_runs([str(tmp_path)], str(tmp_path / "both.csv"))
+    assert not (tmp_path / "both.csv").exists()
+
+
 def test_a_folder_without_a_run_is_named(tmp_path):
     run = write_run(tmp_path / "a", [0.1])
     with pytest.raises(UserError, match="no training has left its log"):

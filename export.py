@@ -83,6 +83,10 @@ def refuse_impossible(arguments: argparse.Namespace) -> None:
         find_npm()
         targets = [os.path.join(arguments.web, name) for name in PAGE_FILES]
         arguments.output = arguments.output or os.path.join(arguments.web, "model.onnx")
+    if os.path.realpath(arguments.output) in map(os.path.realpath, targets):
+        raise UserError(
+            f"--output: {arguments.output} is a file of the page itself; name the model otherwise"
+        )
     for path in [arguments.output, *targets]:
         if os.path.isdir(path):
             raise UserError(f"{path} is a folder; name a file")

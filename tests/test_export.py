@@ -202,6 +202,15 @@ def test_a_page_that_exists_is_only_replaced_when_asked(trained, monkeypatch):
 
 
 @needs_onnx
+def test_the_model_is_not_written_over_by_the_page(trained, monkeypatch):
+    monkeypatch.setattr(export, "find_npm", lambda: "npm")
+    trained.onnx = trained.folder / "page" / "model.js"
+    with pytest.raises(UserError, match=r"model\.js is a file of the page itself"):
+        run(trained, "--web", trained.folder / "page")
+    assert not trained.onnx.exists()
+
+
+@needs_onnx
 def test_the_page_alone_brings_the_model_as_a_file_too(trained, monkeypatch):
     monkeypatch.setattr(export, "find_npm", lambda: "npm")
     monkeypatch.setattr("exporting.web_export.fetch_runtime", lambda: (b"js", b"wasm"))

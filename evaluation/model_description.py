@@ -35,7 +35,8 @@ _Class = tuple[str, tuple[int, int, int]]  # name, (r, g, b)
 class _Description(BaseModel):
     settings: dict[str, Any]
     classes: list[_Class] = Field(min_length=1)
-    temperature: float = Field(1.0, gt=0, lt=1e6)
+    # Fitted ones are from 0.05 to 20. By 1e-40, say, scores become infinite, probabilities NaN.
+    temperature: float = Field(1.0, ge=0.01, le=100)
 
 
 def describe_model(args: SimpleNamespace, temperature: float | None = None) -> str:

@@ -141,6 +141,7 @@ def test_chainers_own_load_npz_reads_a_described_model(trained):
         '{"settings": {"user_multiple": 7}, "classes": []}',
         '{"settings": {}, "classes": [["Sky", [1, 2]]]}',
         '{"settings": {"bypass": "yes"}, "classes": []}',
+        '{"settings": {}, "classes": [["Sky", [1, 2, 3]]], "temperature": 1e-40}',
     ],
 )
 def test_a_broken_description_is_a_sentence(small_data, text):

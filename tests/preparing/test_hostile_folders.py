@@ -5,7 +5,7 @@ import os
 import sys
 
 import pytest
-from test_prepare import bowl, labelme, run
+from labelled_folders import bowl, labelme, run
 
 from dataset.label_table import read_label_table
 from files.errors import UserError

@@ -27,7 +27,8 @@ class Recorder(chainer.LinkHook):
         self.maps = {}
 
     def forward_postprocess(self, args):
-        self.maps[args.link.name] = args.out.array
+        # The network's own conv1 comes first; those of the Fire modules are called so, too.
+        self.maps.setdefault(args.link.name, args.out.array)
         before = {"fire2": "pool1", "fire5": "pool4", "fire9": "pool8"}
         if args.link.name in before:
             source = args.args[0]

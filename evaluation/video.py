@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 
@@ -27,7 +28,9 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # for a 480 x 360 frame in VP9, and 300 ms for a noisy one, against 12 ms in VP8.
 _PLAYED = "VP80"
 _LOSSLESS = "FFV1"  # class numbers must not be smoothed
-_WAITING = 2  # frames that a thread may be ahead, or behind
+_WAITING = 1  # groups of frames that a thread may be ahead, or behind
+# Frames that go through the network together, and their pixels: see Segmenter.classes_of_all().
+_TOGETHER, _GROUP_PIXELS = 4, 1 << 21
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
 # These store the number of their frames; of others, OpenCV estimates it from the duration.
 _COUNTED = (".3gp", ".avi", ".m4v", ".mov", ".mp4")
@@ -97,11 +100,13 @@ def draw_overlay_video(
                     _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
                 )
 
-                def segment(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-                    return frame, _classes(segmenter, frame)
+                def segment(group: list[np.ndarray]) -> list[tuple]:
+                    return list(zip(group, _classes(segmenter, group)))
 
-                def write(segmented: tuple[np.ndarray, np.ndarray]) -> set[int]:
-                    frame, found = segmented
+                def write(segmented: list[tuple]) -> list[set[int]]:
+                    return [write_frame(*pair) for pair in segmented]
+
+                def write_frame(frame: np.ndarray, found: np.ndarray) -> set[int]:
                     drawn, found_classes = _overlay_frame(frame, found, table)
                     writer.write(drawn[:height, :width])
                     if number_writer:
@@ -109,8 +114,9 @@ def draw_overlay_video(
                         number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
                     return found_classes
 
-                stages = in_three_threads(frames, segment, write, _WAITING)
-                done = writers.enter_context(closing(stages))
+                groups = _groups(frames, frame.shape)
+                stages = in_three_threads(groups, segment, write, _WAITING)
+                done = chain.from_iterable(writers.enter_context(closing(stages)))
                 name = os.path.basename(path)
                 for found_classes in progress_bar(done, total or None, "frame", name):
                     classes |= found_classes
@@ -142,10 +148,17 @@ def _missing(path: str, total: int, count: int) -> int:
     return total - count if total - count > tolerance else 0
 
 
-def _classes(segmenter: Segmenter, frame: np.ndarray) -> np.ndarray:
-    """The class of each pixel of a BGR frame."""
-    photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    return segmenter.classes(as_channels(photo, segmenter.in_ch))
+def _groups(frames: Iterator[np.ndarray], shape: tuple) -> Iterator[list[np.ndarray]]:
+    """The frames, some of them together: as many as are small enough."""
+    count = max(1, min(_TOGETHER, _GROUP_PIXELS // (shape[0] * shape[1])))
+    while group := list(islice(frames, count)):
+        yield group
+
+
+def _classes(segmenter: Segmenter, frames: list[np.ndarray]) -> list[np.ndarray]:
+    """The class of each pixel of BGR frames."""
+    photos = (cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames)
+    return segmenter.classes_of_all([as_channels(p, segmenter.in_ch) for p in photos])
 
 
 def _overlay_frame(frame: np.ndarray, classes: np.ndarray, table: LabelTable):

@@ -152,3 +152,22 @@ def test_confidence_is_the_softmax_of_the_upsampled_scores(small_data):
     np.testing.assert_allclose(confidence, expected, rtol=1e-3)
     assert expected.std() > 0.01
     assert np.array_equal(classes, segmenter.classes(photo))
+
+
+@pytest.mark.parametrize("options", [{}, {"mirror": True}, {"scales": [0.5, 1]}])
+@pytest.mark.parametrize("pixels", [1, 768 * 768], ids=["one by one", "together"])
+def test_photos_together_have_the_classes_that_they_have_alone(
+    small_data, monkeypatch, options, pixels
+):
+    monkeypatch.setattr(segmenter_module, "_TOGETHER_PIXELS", pixels)
+    small_data.load(image_scale=0.5)
+    args = chainer.global_config.user_test_args
+    np.random.seed(3)
+    model = FCN(args.n_class, args.in_ch)
+    segmenter = Segmenter(model, args, choose_device(-1), **options)
+    rng = np.random.default_rng(0)
+    photos = list(rng.integers(0, 256, (3, 50, 70, 3), np.uint8))
+    together = segmenter.classes_of_all(photos)
+    assert len(together) == 3
+    for photo, classes in zip(photos, together):
+        np.testing.assert_array_equal(classes, segmenter.classes(photo))

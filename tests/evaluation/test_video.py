@@ -27,6 +27,9 @@ class LeftAndRight:
         classes[:, photo.shape[1] // 2 :] = 1
         return classes
 
+    def classes_of_all(self, photos: list[np.ndarray]) -> list[np.ndarray]:
+        return [self.classes(photo) for photo in photos]
+
 
 def write_video(path: Path, frames: int = 20, codec: str = "MJPG") -> bytes:
     plain = path.with_name(f"plain{path.suffix}")
@@ -236,6 +239,14 @@ def test_frames_are_read_and_encoded_while_the_network_works(tmp_path, monkeypat
     )
     assert threads["network"] == threading.get_ident()
     assert len(set(threads.values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"), [((64, 96), [4, 4, 2]), ((2000, 2000), 10 * [1])]
+)
+def test_small_frames_go_through_the_network_together(shape, sizes):
+    frames = [np.zeros((*shape, 1), np.uint8)] * 10
+    assert [len(g) for g in video._groups(iter(frames), frames[0].shape)] == sizes
 
 
 def test_an_error_while_a_frame_is_drawn_is_not_lost(tmp_path, monkeypatch):

@@ -90,6 +90,7 @@ def open_lists(errors: list[str]) -> Iterator[tuple[str, DatasetPreProcessor]]:
         ("val", settings.user_val_args),
         ("test", settings.user_test_args),
     ):
+        args.cache_size = 0  # each pair is read once, but for the few that are drawn
         try:
             yield what, DatasetPreProcessor(args)
         except UserError as error:

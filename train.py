@@ -26,7 +26,7 @@ from training.epoch_figures import EpochFigures, Validation
 from training.epoch_log import Log
 from training.extended_run import added_epochs, extended
 from training.frozen_layers import freeze
-from training.loop import LastEpoch, LearningRate, Updater
+from training.loop import LastEpoch, LearningRate, ReadingAhead, Updater
 from training.mixed_precision import MixedPrecisionAdam
 from training.model_files import BestModel, save_model
 from training.preflight import check_datasets
@@ -152,9 +152,7 @@ def make_iterator(
     options = {"repeat": repeat, "order_sampler": order}
     if jobs == 0:
         return chainer.iterators.SerialIterator(dataset, batch_size, **options)
-    return chainer.iterators.MultithreadIterator(
-        dataset, batch_size, n_threads=jobs, **options
-    )
+    return ReadingAhead(dataset, batch_size, n_threads=jobs, **options)
 
 
 def make_val_iterator(

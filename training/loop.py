@@ -13,6 +13,21 @@ from training.distributed import OneProcess
 from training.weight_average import WeightAverage
 
 
+class ReadingAhead(chainer.iterators.MultithreadIterator):
+    """MultithreadIterator that ends its threads before the program ends."""
+
+    def finalize(self) -> None:
+        """Let the threads finish what they read.
+
+        Python kills threads that are left when it ends; one in OpenCV takes the process with it
+        (SIGABRT, "terminate called without an active exception").
+        """
+        pool = self._pool
+        super().finalize()
+        if pool is not None:
+            pool.join()
+
+
 class Updater(chainer.training.updaters.StandardUpdater):
     """StandardUpdater that stops before a loss that is not finite reaches the weights.
 

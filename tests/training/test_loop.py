@@ -1,5 +1,6 @@
 """The learning rate by hand-computed values; a loss that diverges; the end of a training."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 import train
 from files.errors import run_program
 from training.distributed import OneProcess
-from training.loop import LastEpoch, LearningRate
+from training.loop import LastEpoch, LearningRate, ReadingAhead
 
 PARAMS = {
     "learning_rate": 0.8,
@@ -99,3 +100,27 @@ def test_loss_that_diverges_is_a_sentence_with_exit_code_2(
     message = capsys.readouterr().err
     assert "error: the loss is nan in epoch 1, iteration 2" in message
     assert "lower training_params.learning_rate" in message and "train_" in message
+
+
+def test_threads_that_read_ahead_have_ended_with_the_iterator():
+    reading, go_on = threading.Event(), threading.Event()
+
+    class SlowFromTheThirdOn:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            if index >= 2:
+                reading.set()
+                go_on.wait(30)
+            return index
+
+    before = set(threading.enumerate())
+    iterator = ReadingAhead(SlowFromTheThirdOn(), 2, n_threads=2, shuffle=False)
+    assert iterator.next() == [0, 1]
+    assert reading.wait(30)
+    timer = threading.Timer(0.2, go_on.set)
+    timer.start()
+    iterator.finalize()
+    timer.join()
+    assert set(threading.enumerate()) <= before

@@ -17,6 +17,11 @@ reporting: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcont
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+# What the system's loader, NumPy and Python say, in small letters.
+_NO_MEMORY = ("cannot allocate memory", "failed to map segment")
+_NO_THREADS = ("can't start new thread", "resource temporarily unavailable")
+
+
 class UserError(Exception):
     """Something the user can put right: says what is wrong, where, and what to do.
 
@@ -85,6 +90,25 @@ def run_program(main: Callable[[], int | None]) -> None:
             code = 130
     terminal.discard_unwritten_output()
     sys.exit(code)
+
+
+def lack_of_resources(error: BaseException | None) -> str | None:
+    """A sentence on an import that the system's limits did not allow; None for another error.
+
+    Libraries wrap such errors in others, and tell the reason in the text only.
+    """
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or any(word in text for word in _NO_MEMORY):
+            return (
+                "not enough memory to start; close other programs, or raise ulimit -v"
+            )
+        if any(word in text for word in _NO_THREADS):
+            return "the system allows no more threads or processes; raise ulimit -u"
+        if "too many open files" in text:
+            return "too many open files; raise ulimit -n"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _sentence(error: Exception) -> str | None:

@@ -73,6 +73,7 @@ class TrainingParams(_Section):
     batch_size: _Positive = 20
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0005
     epochs: Annotated[_Positive, Mark.LENGTH] = 99
+    half_size_epochs: Count = 0
     restarts: Annotated[list[_Positive], Mark.LENGTH] = []
     patience: Annotated[Count, Mark.LENGTH] = 0
     snapshot_epochs: Annotated[_Positive, Mark.LENGTH] = 5
@@ -91,6 +92,16 @@ class TrainingParams(_Section):
             raise PydanticCustomError(
                 "restarts",
                 "should be epochs in rising order, all before training_params.epochs",
+            )
+        return value
+
+    @field_validator("half_size_epochs")
+    @classmethod
+    def _ends_before_the_run(cls, value: int, info: ValidationInfo) -> int:
+        if value >= info.data.get("epochs", value + 1):
+            raise PydanticCustomError(
+                "half_size_epochs",
+                "should be less than training_params.epochs: the last epochs see the whole size",
             )
         return value
 

@@ -183,12 +183,13 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         return 1.0 if self._crop_size else max([1.0, *self._training.scales])
 
     def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
-        """Raise a UserError where an augmentation by scale would leave too little of an image.
+        """Raise a UserError where a scale of a batch would leave too little of an image.
 
         Its size is (H, W) after image_scale.
         """
-        smallest = augmentation.scaled_size(size, min([1.0, *self._training.scales]))
-        self._refuse_too_small(index, smallest, "augmentation_params.scale")
+        smallest = augmentation.scaled_size(size, self._training.smallest_scale)
+        key = "augmentation_params.scale" if self._training.scales else "image_scale"
+        self._refuse_too_small(index, smallest, key)
 
     def _refuse_too_small(
         self, index: int, size: tuple[int, int], key: str = "image_scale"

@@ -29,6 +29,7 @@ class TrainingPairs:
 
     Attributes:
         scales (list of float): the factors by which a batch may be scaled, beside 1.
+        smallest_scale (float): the smallest factor by which a batch is scaled.
     """
 
     def __init__(self, args: SimpleNamespace, multiple: int, normalize: Callable):
@@ -36,8 +37,12 @@ class TrainingPairs:
         self._params = args.aug_params.params if args.aug_params.do_augment else None
         self._multiple = multiple
         self._normalize = normalize
+        self._half_size_epochs = args.training_params.half_size_epochs
         is_scaled = self._params is not None and self._params.do_scale
         self.scales: list[float] = self._params.scale if is_scaled else []
+        self.smallest_scale = min([1.0, *self.scales]) * (
+            0.5 if self._half_size_epochs else 1.0
+        )
 
     def example(self, image: np.ndarray, label: np.ndarray, draw: Draw):
         """What a draw makes of a pair.
@@ -49,17 +54,32 @@ class TrainingPairs:
 
         Returns:
             tuple: image float32 (h, w, C), normalised; label int16 (h, w). The size is crop_size,
-            or the largest multiple of user_multiple after the batch's scale.
+            or the largest multiple of user_multiple after the batch's scale; in the epochs of
+            half_size_epochs about half of it.
         """
         rng = random_generator(self._seed, draw.epoch, draw.position)
         scale = self._batch_scale(draw)
+        if self._is_half(draw):
+            scale *= 0.5
         if self._crop_size:
-            return self._window(image, label, scale, rng)
+            return self._window(image, label, scale, self._window_size(draw), rng)
         image, label = resize_pair(image, label, scale)
         image, label = crop_to_multiple(image, label, self._multiple, rng.random(2))
         if self._params:
             image, label = augment(image, label, self._params, rng)
         return self._normalize(image), label
+
+    def _is_half(self, draw: Draw) -> bool:
+        """Whether the image is drawn in one of the epochs at half of the size; epoch 0 is none."""
+        return 1 <= draw.epoch <= self._half_size_epochs
+
+    def _window_size(self, draw: Draw) -> tuple[int, int]:
+        """(H, W) of the windows in an epoch: crop_size, or half of it in multiples."""
+        height, width = self._crop_size
+        if not self._is_half(draw):
+            return height, width
+        multiple = self._multiple
+        return tuple(max(1, s // 2 // multiple) * multiple for s in (height, width))
 
     def _batch_scale(self, draw: Draw) -> float:
         """One scale for all images of a batch: in half of the batches, one out of the list."""
@@ -68,8 +88,8 @@ class TrainingPairs:
         rng = random_generator(self._seed, draw.epoch, draw.batch, 1)
         return 1.0 if rng.integers(0, 2) else float(rng.choice(self.scales))
 
-    def _window(self, image, label, scale: float, rng: np.random.Generator):
-        """A random window of crop_size, augmented like any other pair.
+    def _window(self, image, label, scale: float, size, rng: np.random.Generator):
+        """A random window of some size (H, W), augmented like any other pair.
 
         The pair is normalised before it is cut or padded, as a whole image is in validation. So
         a pixel's value depends neither on where the window lies nor on the padding.
@@ -81,7 +101,7 @@ class TrainingPairs:
         if params:
             image = change_light(image, params, rng)
         image = self._normalize(image)
-        image, label = random_window(image, label, self._crop_size, rng)
+        image, label = random_window(image, label, size, rng)
         if params and params.do_flip:
             image, label = flip(image, label, params.flips, rng)
         return image, label

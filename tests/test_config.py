@@ -136,6 +136,7 @@ CAMSEQ01 = {
     "training_params.deep_supervision": 0,
     "training_params.init_deconvolutions": "random",
     "training_params.weight_average": 0,
+    "training_params.half_size_epochs": 0,
     "augmentation_params.do_augment": True,
     "augmentation_params.do_flip": True,
     "augmentation_params.flips": "both",
@@ -264,6 +265,14 @@ class TestErrors:
         ):
             load_config(path)
 
+    def test_last_epochs_see_the_whole_size(self, small_data):
+        epochs = ["training_params.epochs=3", "training_params.half_size_epochs=3"]
+        with pytest.raises(
+            UserError,
+            match="half_size_epochs: 3 is not allowed; it should be less than",
+        ):
+            load_config(small_data.write_config(), epochs)
+
     @pytest.mark.parametrize(
         "override",
         [
@@ -292,6 +301,7 @@ class TestErrors:
             "training_params.deep_supervision=-1",
             "training_params.init_deconvolutions=linear",
             "training_params.weight_average=1",
+            "training_params.half_size_epochs=-1",
             "training_params=3",
             "augmentation_params.do_flip=1",
             "augmentation_params.scale=[]",

@@ -149,6 +149,17 @@ class TestExamples:
         ):
             training_loader(small_data, image_scale=0.3).get_example(0)
 
+    def test_image_smaller_than_user_multiple_at_half_size(self, small_data):
+        loader = training_loader(
+            small_data,
+            image_scale=0.6,
+            training_params={"epochs": 2, "half_size_epochs": 1},
+        )
+        with pytest.raises(
+            UserError, match="scaled to 14 x 9 pixels.*make image_scale larger"
+        ):
+            loader.get_example(0)
+
 
 class TestEveryKeyChangesSomething:
     @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ def test_recipe_of_every_key_resumes_to_the_same_bytes(small_data):
             "deep_supervision": 0.5,
             "init_deconvolutions": "bilinear",
             "weight_average": 0.9,
+            "half_size_epochs": 2,
         },
         "augmentation_params": {
             "do_augment": True,

@@ -32,11 +32,19 @@ def coordinates(height: int, width: int):
     return image, (rows * width + columns).astype(np.int16)
 
 
-def windows(pair, crop_size, count, normalize=TO_FLOAT, **augmentation):
-    """The windows of so many epochs."""
+def windows(
+    pair, crop_size, count, normalize=TO_FLOAT, half_size_epochs=0, **augmentation
+):
+    """The windows of so many epochs; without a crop_size, whole images."""
     params = SimpleNamespace(**{**OFF, **augmentation})
     aug_params = SimpleNamespace(do_augment=True, params=params)
-    args = SimpleNamespace(seed=3, crop_size=crop_size, aug_params=aug_params)
+    training_params = SimpleNamespace(half_size_epochs=half_size_epochs)
+    args = SimpleNamespace(
+        seed=3,
+        crop_size=crop_size,
+        aug_params=aug_params,
+        training_params=training_params,
+    )
     training = TrainingPairs(args, 16, normalize)
     draws = (Draw(epoch, 0, 0, 0) for epoch in range(1, count + 1))
     return [training.example(*pair, draw) for draw in draws]
@@ -68,6 +76,24 @@ def test_window_is_a_cut_of_image_and_label_together(size):
         expected = slow_cut(*pair, top - y, left - x, (32, 32))
         np.testing.assert_array_equal(image, expected[0])
         np.testing.assert_array_equal(label, expected[1])
+
+
+def test_first_epochs_see_the_mean_of_each_2_x_2_pixels():
+    """The means are written out with NumPy; a crop to multiples of 16 cuts nothing here."""
+    rows, columns = np.mgrid[:64, :96]
+    image = np.stack([rows * 4, columns * 2], axis=2).astype(np.uint8)
+    label = (rows // 2 * 48 + columns // 2).astype(np.int16)
+    means = image.reshape(32, 2, 48, 2, 2).mean(axis=(1, 3))
+    first, second, third = windows((image, label), None, 3, half_size_epochs=2)
+    for half_image, half_label in (first, second):
+        assert np.abs(half_image - means).max() <= 0.5
+        np.testing.assert_array_equal(half_label, label[::2, ::2])
+    np.testing.assert_array_equal(third[0], image)
+
+
+def test_windows_of_the_first_epochs_are_half_as_large_in_multiples():
+    made = windows(coordinates(100, 120), [48, 80], 2, half_size_epochs=1)
+    assert [label.shape for _, label in made] == [(16, 32), (48, 80)]
 
 
 def test_windows_reach_every_place():

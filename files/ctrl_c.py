@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from files import errors
+from files import errors, terminal
 
 # OpenBLAS takes memory and starts a thread for each core when it is loaded, and where it cannot, it
 # ends the process by SIGSEGV (seen with ulimit -v 500000). Matrix products run on one thread each in
@@ -28,7 +28,7 @@ def _end(kind, error, traceback) -> None:
     if sentence is None:
         sys.__excepthook__(kind, error, traceback)
         return
-    errors.print_error(f"error: {sentence}")
+    terminal.print_error(f"error: {sentence}")
     os._exit(errors.EXIT_CODE)  # libraries that are half loaded may not be unloaded
 
 

@@ -77,8 +77,10 @@ def read_yaml(path: str | os.PathLike) -> tuple[dict, dict[tuple, str]]:
 def _key_places(name: str, node: yaml.MappingNode, section: tuple = ()) -> dict:
     """Where each key stands; refuses one that stands twice (YAML would take the last)."""
     places: dict[tuple, str] = {}
+    loader = _PlainLoader("")
     for key_node, value_node in node.value:
-        key = (*section, str(key_node.value))
+        # As the values have it: null is None, yes is True, 0x10 is 16.
+        key = (*section, str(loader.construct_object(key_node, deep=True)))
         place = f"{name}, line {key_node.start_mark.line + 1}"
         if key in places:
             dotted = printable(".".join(key)[:80])

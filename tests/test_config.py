@@ -389,10 +389,39 @@ class TestErrors:
         with pytest.raises(UserError, match="line 2, column 10: .*tags .* not used"):
             load_config(small_data.config_path)
 
-    def test_keys_that_are_no_text_are_unknown_keys(self, small_data):
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("2020-01-01", "2020-01-01"),
+            ("null", "None"),
+            ("~", "None"),
+            ("yes", "True"),
+            ("false", "False"),
+            ("0x10", "16"),
+            ("1.50", "1.5"),
+        ],
+    )
+    def test_keys_that_are_no_text_are_unknown_keys(self, small_data, written, shown):
         path = small_data.write_config()
-        path.write_text("2020-01-01: 1\n" + path.read_text())
-        with pytest.raises(UserError, match="line 1: unknown key 2020-01-01"):
+        path.write_text(f"{written}: 1\n{path.read_text()}")
+        with pytest.raises(UserError, match=f"line 1: unknown key {shown}"):
+            load_config(path)
+
+    def test_key_that_is_no_text_of_a_section_gives_its_line(self, small_data):
+        path = small_data.write_config()
+        path.write_text(
+            path.read_text().replace("ing_params:\n", "ing_params:\n  null: 1\n")
+        )
+        line = path.read_text().split("\n").index("  null: 1") + 1
+        with pytest.raises(
+            UserError, match=f"line {line}: unknown key training_params"
+        ):
+            load_config(path)
+
+    def test_two_spellings_of_one_key_that_is_no_text_are_set_twice(self, small_data):
+        path = small_data.write_config()
+        path.write_text(f"null: 1\n~: 2\n{path.read_text()}")
+        with pytest.raises(UserError, match="line 2: None is set a second time"):
             load_config(path)
 
     @pytest.mark.parametrize("key", ['"a\\e[2Jb"', '"a\\nb"', '"a\\u202Eb"'])

@@ -49,12 +49,12 @@ class FolderListing:
         self._root = root
         self._names: dict[str, set[str]] = {}
 
-    def has(self, path: str) -> bool:
-        """Whether there is a file of exactly this name; the path is relative to the root."""
-        folder, _, name = path.rpartition("/")
-        if folder not in self._names:
-            self._names[folder] = self._read(folder)
-        return name in self._names[folder]
+    def names(self, folder: str) -> set[str]:
+        """The names of the files in a folder; its path is relative to the root."""
+        names = self._names.get(folder)
+        if names is None:
+            names = self._names[folder] = self._read(folder)
+        return names
 
     def _read(self, folder: str) -> set[str]:
         try:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from dataset import list_reader
@@ -110,3 +112,38 @@ def test_long_lists_are_looked_up_folder_by_folder(tmp_path, monkeypatch):
         "folder.png",
         "no/f.png",
     ]
+
+
+def test_plain_lines_are_read_as_all_others(tmp_path, monkeypatch):
+    lines = """
+    a.png
+    f/a-b_1.x.png
+    f/g/a.png\tl/a_L.png
+    ../a.png
+    f/../../a.png
+    /a.png
+    .a.png
+    f/.a.png
+    f//a.png
+    my photo.png
+    a.png b.png
+    a.png\tb.png\tc.png
+    a.png\t
+    # a.png
+    空.png\t空_L.png
+    C:a.png
+    """
+    found = {}
+    for way in ("as it is", "without the short way"):
+        for number, line in enumerate(lines.replace("\n    ", "\n").split("\n")):
+            path = tmp_path / "list"
+            path.write_text(f"first.png\n{line}\n last.png \tlast_L.png\n")
+            try:
+                answer = read_list(str(path))
+            except UserError as error:
+                answer = str(error)
+            found.setdefault(number, []).append(answer)
+        monkeypatch.setattr(list_reader, "_PLAIN_LINE", re.compile("(?!)"))
+    assert len(found) > 10
+    for answers in found.values():
+        assert answers[0] == answers[1]

@@ -222,7 +222,12 @@ def test_signal_is_passed_on_to_the_child(tmp_path, monkeypatch, capsys, name):
         return line.startswith("shown")
 
     arguments = ["77", str(tmp_path / "ended")]
-    assert child_program.run_child("child.py", arguments, is_shown) == 77
+    # Under nohup the tests themselves ignore SIGHUP, and would wait for the child for ever.
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        assert child_program.run_child("child.py", arguments, is_shown) == 77
+    finally:
+        signal.signal(getattr(signal, name), before)
     assert capsys.readouterr().out == "shown\n"
 
 

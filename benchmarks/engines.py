@@ -16,7 +16,7 @@ class Engine(ThisProject):
     questions = ("forward", "photo")
 
     def build(self, weights: str) -> None:
-        from evaluation.onnx_graph import network_graph
+        from exporting.onnx_graph import network_graph
 
         model = FCN(self.n_class, 3)
         chainer.serializers.load_npz(weights, model)

@@ -51,8 +51,8 @@ def dotted(path: Path) -> str:
 MODULES = modules()
 
 
-def imported(path: Path) -> set[str]:
-    """The modules of the product that a file names in an import, wherever it stands."""
+def named(path: Path) -> set[str]:
+    """The modules that a file names in an import, wherever it stands."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -62,10 +62,11 @@ def imported(path: Path) -> set[str]:
             for alias in node.names:
                 inside = f"{node.module}.{alias.name}"
                 found.add(inside if inside in MODULES else node.module)
-    return found & set(MODULES)
+    return found
 
 
-IMPORTS = {name: imported(path) for name, path in MODULES.items()}
+NAMED = {name: named(path) for name, path in MODULES.items()}
+IMPORTS = {name: found & set(MODULES) for name, found in NAMED.items()}
 
 
 def floor(name: str) -> int:
@@ -74,6 +75,13 @@ def floor(name: str) -> int:
 
 def test_every_module_at_the_top_level_has_its_floor():
     assert {name for name in MODULES if "." not in name} == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_name_modules_that_exist(name):
+    """Those inside of functions, too, which run only where an extra is installed."""
+    own = {other for other in NAMED[name] if other.partition(".")[0] in FLOOR_OF}
+    assert own <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

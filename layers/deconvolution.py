@@ -9,14 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from layers import threads, winograd
-from layers.convolution import (
-    Needs,
-    Patches,
-    Window,
-    backward,
-    forward_tasks,
-    overlap,
-)
+from layers.convolution import Needs, backward, forward_tasks
+from layers.patches import Patches, Window, overlap
 
 
 class PhasePatches(Patches):

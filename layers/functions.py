@@ -19,6 +19,7 @@ from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from chainer.utils import conv
 
 from layers import convolution, deconvolution, elementwise, pooling
+from layers.patches import Window
 
 
 def is_covered(*arrays) -> bool:
@@ -43,7 +44,7 @@ def _double_backprop() -> bool:
 class Convolution2D(Convolution2DFunction):
     """Chainer's function node of a convolution, dilated or not."""
 
-    def window(self, x, W) -> convolution.Window | None:
+    def window(self, x, W) -> Window | None:
         """The window, or ``None`` where the CPU code does not cover the arguments."""
         if not is_covered(x, W) or self.groups != 1:
             return None
@@ -51,9 +52,9 @@ class Convolution2D(Convolution2DFunction):
             return None
         stride, pad, dilate = (self.sy, self.sx), (self.ph, self.pw), (self.dy, self.dx)
         out = self._get_out_size(x.shape, W.shape)
-        return convolution.Window(W.shape[2:], stride, pad, dilate, out)
+        return Window(W.shape[2:], stride, pad, dilate, out)
 
-    def _window(self, x, W) -> convolution.Window | None:
+    def _window(self, x, W) -> Window | None:
         standard = all(layout is None for layout in self.input_layouts)
         return self.window(x, W) if standard else None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import layers.functions as F
 from layers import convolution, elementwise, pooling, threads
+from layers.patches import Patches, Window
 
 
 def squeeze_expand_elu(x, squeeze, *expansions) -> chainer.Variable:
@@ -50,7 +51,7 @@ def convolve_pool_elu(x, link, ksize: int, stride: int) -> chainer.Variable:
     return _ConvolutionPoolingELU(window, pool).apply((x, link.W, link.b))[0]
 
 
-def _expansion_windows(x, squeeze, expansions) -> list[convolution.Window] | None:
+def _expansion_windows(x, squeeze, expansions) -> list[Window] | None:
     """The windows of the expansions, or ``None`` where the layers must do it one by one."""
     window = _window(x, squeeze)
     if window is None or not window.is_pointwise(x.shape[2:]):
@@ -62,7 +63,7 @@ def _expansion_windows(x, squeeze, expansions) -> list[convolution.Window] | Non
     return windows
 
 
-def _window(x, link) -> convolution.Window | None:
+def _window(x, link) -> Window | None:
     """The window of a convolution, or ``None`` where the layers must do it one by one."""
     weight = link.W.array
     if chainer.config.enable_backprop or weight is None or link.b is None:
@@ -93,7 +94,7 @@ def _tasks(images: int, size: tuple[int, int], bytes_: int, work: int) -> list[t
 class _SqueezeExpandELU(chainer.FunctionNode):
     """The inputs are x, then W and b of the squeeze and of each expansion; no backward."""
 
-    def __init__(self, windows: list[convolution.Window]) -> None:
+    def __init__(self, windows: list[Window]) -> None:
         self._windows = windows
 
     def forward_cpu(self, inputs):
@@ -127,7 +128,7 @@ class _SqueezeExpandELU(chainer.FunctionNode):
         return (y,)
 
 
-def _columns(rows, window: convolution.Window, top: int, bottom: int, first: int):
+def _columns(rows, window: Window, top: int, bottom: int, first: int):
     """The columns of output rows [top, bottom), of input rows that begin with ``first``."""
     if window.kernel == (1, 1) and window.stride == (1, 1) and window.pad == (0, 0):
         width = rows.shape[2]
@@ -135,19 +136,19 @@ def _columns(rows, window: convolution.Window, top: int, bottom: int, first: int
             :, (top - first) * width : (bottom - first) * width
         ]
     shifted = window._replace(pad=(window.pad[0] + first, window.pad[1]))
-    return convolution.Patches(shifted).columns(rows, top, bottom)
+    return Patches(shifted).columns(rows, top, bottom)
 
 
 class _ConvolutionPoolingELU(chainer.FunctionNode):
     """The inputs are x, W and b; there is no backward."""
 
-    def __init__(self, window: convolution.Window, pool: pooling.Pool) -> None:
+    def __init__(self, window: Window, pool: pooling.Pool) -> None:
         self._window, self._pool = window, pool
 
     def forward_cpu(self, inputs):
         x, weight, bias = inputs
         window, pool = self._window, self._pool
-        matrix, patches = weight.reshape(len(weight), -1), convolution.Patches(window)
+        matrix, patches = weight.reshape(len(weight), -1), Patches(window)
         y = np.empty((len(x), len(weight), *pool.out), x.dtype)
 
         def strip(task) -> None:

@@ -9,7 +9,8 @@ along rows only: in both directions, the transforms would cost what they save.
 
 import numpy as np
 
-from layers import convolution, threads
+from layers import patches as plain
+from layers import threads
 
 TAPS, TILE, POINTS = 4, 3, 6
 
@@ -46,17 +47,17 @@ G = (
 )
 
 
-class Patches(convolution.Patches):
+class Patches(plain.Patches):
     """Transformed patches of a window with four columns and stride 1.
 
-    A column gives a tile of three neighbouring outputs. Beside ``convolution.Patches``, all
+    A column gives a tile of three neighbouring outputs. Beside ``patches.Patches``, all
     arrays have the six points as their first axis, C * kh rows instead of C * kh * 4, and a
     third of the columns.
     """
 
     tile, points = TILE, POINTS
 
-    def __init__(self, window: convolution.Window) -> None:
+    def __init__(self, window: plain.Window) -> None:
         height, width = window.out
         self.tiles = -(-width // TILE)
         super().__init__(window._replace(out=(height, self.tiles * TILE)))
@@ -86,7 +87,7 @@ class Patches(convolution.Patches):
 
     def columns(self, image: np.ndarray, top: int, bottom: int) -> np.ndarray:
         """Patches of output rows [top, bottom): (6, C * kh, (bottom - top) * tiles)."""
-        padded = convolution.padded_strip(image, self.window, top, bottom)
+        padded = plain.padded_strip(image, self.window, top, bottom)
         points = _transform(
             B, _tiles(padded, self.tiles)
         )  # (6, C, rows + kh - 1, tiles)
@@ -122,7 +123,7 @@ class Patches(convolution.Patches):
         return ImageGradient(gx, self.window, self.tiles)
 
 
-class ImageGradient(convolution.ImageGradient):
+class ImageGradient(plain.ImageGradient):
     """Collects the gradient gx (C, H, W) of one image's maps, strip by strip."""
 
     def __init__(self, gx: np.ndarray, window, tiles: int) -> None:

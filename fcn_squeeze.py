@@ -17,6 +17,7 @@ import layers.functions as F  # Chainer's own, except on the CPU, where they are
 import layers.links as L
 from evaluator import Evaluator
 from layers.bilinear import start_bilinear
+from layers.cross_entropy import softmax_cross_entropy, weighted_cross_entropy
 from layers.fused import convolve_pool_elu, squeeze_expand_elu
 from layers.lovasz import lovasz_softmax
 
@@ -197,14 +198,14 @@ class FCN(chainer.Chain):
         scores = _float32(self.h)
         if chainer.config.train:
             weight = self.class_weight
-            losses = F.weighted_cross_entropy(scores, t, weight)
+            losses = weighted_cross_entropy(scores, t, weight)
             self.loss, self.cross_entropy = losses
             if self.lovasz:
                 self.loss += self.lovasz * lovasz_softmax(scores, t)
             if self.deep_supervision:
                 self.loss += self.deep_supervision * self._loss_of_branches(t)
         else:  # comparable between recipes
-            self.loss = F.softmax_cross_entropy(scores, t)
+            self.loss = softmax_cross_entropy(scores, t)
         self.evaluator.preparation(self.h, t)
         return self.loss
 
@@ -222,7 +223,7 @@ class FCN(chainer.Chain):
         share = ((middles >= 0).sum() * 16 / pixels).astype(np.float32)
         weight = self.class_weight
         u4, u9 = (
-            F.softmax_cross_entropy(_float32(h), middles, class_weight=weight)
+            softmax_cross_entropy(_float32(h), middles, class_weight=weight)
             for h in self.branches
         )
         return (u4 + u9) * share

@@ -4,7 +4,6 @@ import platform
 import statistics
 import time
 from collections import defaultdict
-from types import SimpleNamespace
 
 import chainer
 import numpy as np
@@ -221,10 +220,9 @@ class StockChainer(ThisProject):
 
     def build(self, weights: str) -> None:
         fcn_squeeze.L = chainer.links
-        functions = vars(chainer.functions) | {
-            "weighted_cross_entropy": _stock_weighted_cross_entropy
-        }
-        fcn_squeeze.F = SimpleNamespace(**functions)
+        fcn_squeeze.F = chainer.functions
+        fcn_squeeze.softmax_cross_entropy = chainer.functions.softmax_cross_entropy
+        fcn_squeeze.weighted_cross_entropy = _stock_weighted_cross_entropy
         fcn_squeeze.squeeze_expand_elu = _stock_squeeze_expand_elu
         fcn_squeeze.convolve_pool_elu = _stock_convolve_pool_elu
         super().build(weights)

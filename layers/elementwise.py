@@ -1,7 +1,7 @@
 """ELU, softmax cross entropy, argmax, sum and concatenation of NumPy arrays.
 
-Called by ``functions`` and ``fused``. Each works block by block, so that all its passes over
-a block find it in the cache; the blocks run on all cores.
+Called by ``functions``, ``cross_entropy`` and ``fused``. Each works block by block, so that all
+its passes over a block find it in the cache; the blocks run on all cores.
 """
 
 import numpy as np

@@ -13,7 +13,6 @@ from chainer.functions.activation.elu import ELU
 from chainer.functions.array.concat import Concat
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
-from chainer.functions.loss import softmax_cross_entropy as stock_loss
 from chainer.functions.math.basic_math import Add
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from chainer.utils import conv
@@ -31,12 +30,12 @@ def is_covered(*arrays) -> bool:
     )
 
 
-def _by_image(array: np.ndarray) -> np.ndarray:
+def by_image(array: np.ndarray) -> np.ndarray:
     """The array, or a copy if its images are not contiguous."""
     return array if array[0].flags.c_contiguous else np.ascontiguousarray(array)
 
 
-def _double_backprop() -> bool:
+def double_backprop() -> bool:
     """Whether the gradient will itself be differentiated: only Chainer's own code can."""
     return chainer.config.enable_backprop
 
@@ -66,16 +65,16 @@ class Convolution2D(Convolution2DFunction):
         self.retain_inputs((0, 1))
         bias = b[0] if b else None
         predicting = not chainer.config.enable_backprop
-        return (convolution.convolve(_by_image(x), W, bias, window, predicting),)
+        return (convolution.convolve(by_image(x), W, bias, window, predicting),)
 
     def backward(self, indexes, grad_outputs):
         x, W = (v.array for v in self.get_retained_inputs())
         gy = grad_outputs[0].array
-        window = None if _double_backprop() else self._window(x, W)
+        window = None if double_backprop() else self._window(x, W)
         if window is None or not is_covered(gy, x):
             return super().backward(indexes, grad_outputs)
         gradients = convolution.convolve_backward(
-            _by_image(x), W, _by_image(gy), window, _needs(indexes)
+            by_image(x), W, by_image(gy), window, _needs(indexes)
         )
         return _variables(gradients)
 
@@ -120,16 +119,16 @@ class _Deconvolution2D(Deconvolution2DFunction):
         self.retain_inputs((0, 1))
         bias = b[0] if b else None
         predicting = not chainer.config.enable_backprop
-        return (deconvolution.deconvolve(_by_image(x), W, bias, form, predicting),)
+        return (deconvolution.deconvolve(by_image(x), W, bias, form, predicting),)
 
     def backward(self, indexes, grad_outputs):
         x, W = (v.array for v in self.get_retained_inputs())
         gy = grad_outputs[0].array
-        form = None if _double_backprop() else self._form(x, W)
+        form = None if double_backprop() else self._form(x, W)
         if form is None or not is_covered(gy, x):
             return super().backward(indexes, grad_outputs)
         gradients = deconvolution.deconvolve_backward(
-            _by_image(x), W, _by_image(gy), form, _needs(indexes)
+            by_image(x), W, by_image(gy), form, _needs(indexes)
         )
         return _variables(gradients)
 
@@ -152,7 +151,7 @@ class _ELU(ELU):
 
     def backward(self, indexes, grad_outputs):
         y, gy = self.get_retained_outputs()[0].array, grad_outputs[0].array
-        if _double_backprop() or not self._takes(y, gy):
+        if double_backprop() or not self._takes(y, gy):
             return super().backward(indexes, grad_outputs)
         gx = elementwise.elu_backward(y, gy)
         return (chainer.Variable(gx, requires_grad=False),)
@@ -201,7 +200,7 @@ class _MaxPooling2D(MaxPoolingND):
         if self._place is None:
             return super().backward(indexes, grad_outputs)
         x, gy = self.get_retained_inputs()[0].array, grad_outputs[0].array
-        if _double_backprop() or not is_covered(gy, x):
+        if double_backprop() or not is_covered(gy, x):
             # Finds the places of the maxima in the form that Chainer's backward needs.
             super().forward_cpu((x,))
             return super().backward(indexes, grad_outputs)
@@ -239,117 +238,6 @@ class _Concat(Concat):
 def concat(xs, axis=1):
     """``chainer.functions.concat``; its gradients are views, not copies."""
     return _Concat(axis).apply(xs)[0]
-
-
-class _SoftmaxCrossEntropy(stock_loss.SoftmaxCrossEntropy):
-    _gx = None
-    plain = None  # the loss without class weights, where it is known
-
-    def _takes(self, x, t) -> bool:
-        return (
-            is_covered(x)
-            and type(t) is np.ndarray
-            and t.dtype.kind == "i"
-            and x.ndim == 4
-            and self._takes_weight(x)
-            and self.reduce == "mean"
-        )
-
-    def _takes_weight(self, x) -> bool:
-        weight = self.class_weight
-        return weight is None or (
-            type(weight) is np.ndarray
-            and (weight.dtype, len(weight)) == (x.dtype, x.shape[1])
-        )
-
-    def forward_cpu(self, inputs):
-        x, t = inputs
-        if not self._takes(x, t):
-            return super().forward_cpu(inputs)
-        if chainer.is_debug():
-            stock_loss._check_input_values(x, t, self.ignore_label)
-        self.retain_inputs((0, 1))
-        count = np.count_nonzero(t != self.ignore_label) if self.normalize else len(x)
-        self._coeff = 1.0 / max(count, 1)
-        with_gradient = chainer.config.enable_backprop
-        loss, self._gx, self.plain = self._loss(x, t, with_gradient)
-        return (np.asarray(loss, x.dtype),)
-
-    def _loss(self, x, t, gradient: bool):
-        return elementwise.softmax_cross_entropy(
-            _by_image(x),
-            t,
-            self.ignore_label,
-            self._coeff,
-            gradient,
-            self.class_weight,
-        )
-
-    def backward(self, input_indexes, grad_outputs):
-        x, t = (v.array for v in self.get_retained_inputs())
-        if _double_backprop() or not self._takes(x, t):
-            return super().backward(input_indexes, grad_outputs)
-        # Not kept after use: the array is as large as the scores.
-        gx, self._gx = self._gx, None
-        if gx is None:
-            _, gx, _ = self._loss(x, t, True)
-        if grad_outputs[0].array != 1:
-            gx *= grad_outputs[0].array
-        return chainer.Variable(gx, requires_grad=False), None
-
-
-def softmax_cross_entropy(
-    x,
-    t,
-    normalize=True,
-    cache_score=True,
-    class_weight=None,
-    ignore_label=-1,
-    reduce="mean",
-    enable_double_backprop=False,
-    **kwargs,
-):
-    """``chainer.functions.softmax_cross_entropy``."""
-    if enable_double_backprop or kwargs or not _is_numpy(x):
-        return chainer.functions.softmax_cross_entropy(
-            x,
-            t,
-            normalize,
-            cache_score,
-            class_weight,
-            ignore_label,
-            reduce,
-            enable_double_backprop,
-            **kwargs,
-        )
-    function = _SoftmaxCrossEntropy(
-        normalize, cache_score, class_weight, ignore_label, reduce
-    )
-    return function.apply((x, t))[0]
-
-
-def weighted_cross_entropy(x, t, class_weight):
-    """Softmax cross entropy with and without class weights, on a CPU in one pass.
-
-    Args:
-        x (Variable): float (N, C, H, W), scores.
-        t (Variable or ndarray): int (N, H, W), labels; -1 is left out.
-        class_weight (ndarray): float (C,); None: all are 1.
-
-    Returns:
-        tuple: Variable, the weighted loss; ndarray, the plain one, through which no gradient goes.
-    """
-    function = _SoftmaxCrossEntropy(class_weight=class_weight)
-    loss = function.apply((x, t))[0]
-    plain = function.plain
-    if plain is None:
-        with chainer.no_backprop_mode():
-            plain = chainer.functions.softmax_cross_entropy(x, t).array
-    return loss, np.asarray(plain) if _is_numpy(x) else plain
-
-
-def _is_numpy(x) -> bool:
-    return isinstance(x.array if isinstance(x, chainer.Variable) else x, np.ndarray)
 
 
 def argmax(x: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ from functools import partial
 import chainer
 import numpy as np
 
-import layers.functions as F
 from evaluation.run_log import read_log, series
 from files import weights
+from layers.cross_entropy import softmax_cross_entropy
 from layers.lovasz import lovasz_softmax
 from learning.pictures import heat, jpeg, png
 from learning.subject import Subject, new_network
@@ -64,8 +64,8 @@ def gradients(subject: Subject, x, truth, class_weight) -> dict[str, np.ndarray]
     with chainer.no_backprop_mode(), chainer.using_config("train", False):
         scores = subject.model.scores(x[None]).array
     losses = {
-        "cross_entropy": F.softmax_cross_entropy,
-        "weighted": partial(F.softmax_cross_entropy, class_weight=class_weight),
+        "cross_entropy": softmax_cross_entropy,
+        "weighted": partial(softmax_cross_entropy, class_weight=class_weight),
         "lovasz": lovasz_softmax,
     }
     found = {}

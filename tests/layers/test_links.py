@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import layers.functions as F
 import layers.links as L
 from layers import elementwise, threads
+from layers.cross_entropy import softmax_cross_entropy, weighted_cross_entropy
 
 few = settings(max_examples=25, deadline=None, derandomize=True, database=None)
 
@@ -202,7 +203,7 @@ def test_softmax_cross_entropy_is_chainers(shape, normalize):
     x = random(shape)
     t = np.random.RandomState(1).randint(-1, shape[1], (shape[0], *shape[2:]))
     t = t.astype(np.int32)
-    ours = results(lambda a: F.softmax_cross_entropy(a, t, normalize), x)
+    ours = results(lambda a: softmax_cross_entropy(a, t, normalize), x)
     stock = results(lambda a: stock_functions.softmax_cross_entropy(a, t, normalize), x)
     assert_same(ours, stock, limit=1e-6)
 
@@ -213,7 +214,7 @@ def test_plain_cross_entropy_comes_with_the_weighted_one(dtype):
     t = np.random.RandomState(1).randint(-1, 5, (2, 6, 7)).astype(np.int32)
     weight = np.array([1, 3, 0.5, 2, 0], dtype)
     for some in (weight, None):
-        weighted, plain = F.weighted_cross_entropy(chainer.Variable(x), t, some)
+        weighted, plain = weighted_cross_entropy(chainer.Variable(x), t, some)
         expected = stock_functions.softmax_cross_entropy(x, t, class_weight=some)
         assert float(weighted.array) == pytest.approx(float(expected.array), rel=1e-5)
         expected = stock_functions.softmax_cross_entropy(x, t)
@@ -224,17 +225,17 @@ def test_plain_cross_entropy_comes_with_the_weighted_one(dtype):
 def test_weighted_softmax_cross_entropy_is_chainers(dtype):
     x, weight = random((2, 5, 7, 9), dtype), random((5,), dtype) ** 2
     t = np.random.RandomState(1).randint(-1, 5, (2, 7, 9)).astype(np.int32)
-    functions = F, stock_functions
+    losses = softmax_cross_entropy, stock_functions.softmax_cross_entropy
     ours, stock = (
-        results(lambda a, f=f: f.softmax_cross_entropy(a, t, class_weight=weight), x)
-        for f in functions
+        results(lambda a, loss=loss: loss(a, t, class_weight=weight), x)
+        for loss in losses
     )
     assert_same(ours, stock, limit=1e-6)
 
 
 def test_all_pixels_without_label_give_loss_0():
     x = chainer.Variable(random((1, 3, 2, 2)))
-    loss = F.softmax_cross_entropy(x, np.full((1, 2, 2), -1, np.int32))
+    loss = softmax_cross_entropy(x, np.full((1, 2, 2), -1, np.int32))
     loss.backward()
     assert loss.array == 0
     assert not x.grad.any()
@@ -242,7 +243,7 @@ def test_all_pixels_without_label_give_loss_0():
 
 def test_loss_can_be_differentiated_twice_over():
     x = chainer.Variable(random((1, 3, 2, 2)))
-    loss = F.softmax_cross_entropy(x, np.ones((1, 2, 2), np.int32))
+    loss = softmax_cross_entropy(x, np.ones((1, 2, 2), np.int32))
     loss.backward()
     once = x.grad.copy()
     x.cleargrad()
@@ -253,9 +254,9 @@ def test_loss_can_be_differentiated_twice_over():
 def test_label_out_of_range_is_an_error():
     x, t = random((1, 3, 2, 2)), np.full((1, 2, 2), 3, np.int32)
     with pytest.raises(IndexError):
-        F.softmax_cross_entropy(x, t)
+        softmax_cross_entropy(x, t)
     with chainer.using_config("debug", True), pytest.raises(ValueError):
-        F.softmax_cross_entropy(x, t)
+        softmax_cross_entropy(x, t)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7, 9), (1, 255, 3, 4), (1, 300, 2, 2)])
@@ -285,7 +286,7 @@ def test_gradients_are_the_numerical_ones_in_float64():
     distinct = np.random.RandomState(0).permutation(252).reshape(2, 3, 6, 7) / 10.0
     check_gradients(lambda a: F.max_pooling_2d(a, 3, 2), distinct)
     t = np.random.RandomState(0).randint(-1, 3, (2, 6, 7))
-    check_gradients(lambda a: F.softmax_cross_entropy(a, t), x)
+    check_gradients(lambda a: softmax_cross_entropy(a, t), x)
 
 
 def dilated(maps_in, maps, ksize, stride, pad, dilate):
@@ -357,7 +358,7 @@ def test_float16_goes_to_chainer():
             (x,),
         ),
         (
-            lambda a: F.softmax_cross_entropy(a, t),
+            lambda a: softmax_cross_entropy(a, t),
             lambda a: stock_functions.softmax_cross_entropy(a, t),
             (x,),
         ),
@@ -407,6 +408,7 @@ import numpy as np
 from layers import threads
 threads._workers.count = {workers}
 import layers.functions as F
+from layers.cross_entropy import softmax_cross_entropy
 random = np.random.RandomState(0).randn
 import chainer
 x = chainer.Variable(random(3, 16, 30, 40).astype("f"))
@@ -415,7 +417,7 @@ w = [chainer.Variable(a) for a in [weights[0], weights[1].transpose(1, 0, 2, 3).
 h = F.elu(F.convolution_2d(x, w[0], pad=1))
 h = F.max_pooling_2d(F.elu(F.convolution_2d(h, w[1], pad=2, dilate=2)), 3, 2)
 h = F.deconvolution_2d(h, w[2], stride=4, pad=2)
-loss = F.softmax_cross_entropy(h, np.random.RandomState(1).randint(-1, 8, (3, *h.shape[2:])))
+loss = softmax_cross_entropy(h, np.random.RandomState(1).randint(-1, 8, (3, *h.shape[2:])))
 loss.backward()
 for a in [h.array, loss.array, x.grad] + [v.grad for v in w]:
     sys.stdout.buffer.write(a.tobytes())
@@ -444,7 +446,7 @@ def test_blas_threads_are_as_before_after_a_layer():
     F.convolution_2d(random((2, 3, 9, 9)), random((4, 3, 3, 3)))
     assert blas_threads() == before
     with pytest.raises(IndexError):
-        F.softmax_cross_entropy(random((1, 2, 2, 2)), np.full((1, 2, 2), 9, np.int32))
+        softmax_cross_entropy(random((1, 2, 2, 2)), np.full((1, 2, 2), 9, np.int32))
     assert blas_threads() == before
 
 

@@ -183,10 +183,7 @@ class DatasetPreProcessor(chainer.dataset.DatasetMixin):
         return 1.0 if self._crop_size else max([1.0, *self._training.scales])
 
     def refuse_too_small_scales(self, index: int, size: tuple[int, int]) -> None:
-        """Raise a UserError where a scale of a batch would leave too little of an image.
-
-        Its size is (H, W) after image_scale.
-        """
+        """Raise a UserError where an image, (H, W) after image_scale, is too small for a batch's scale."""
         smallest = augmentation.scaled_size(size, self._training.smallest_scale)
         key = "augmentation_params.scale" if self._training.scales else "image_scale"
         self._refuse_too_small(index, smallest, key)

@@ -127,4 +127,11 @@ def test_train_reads_like_a_table_of_contents():
         n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "main"
     )
     assert main.end_lineno - main.lineno < 70
-    assert len((ROOT / "train.py").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("train.py", 200), ("mini_batch_loader.py", 200), ("README.md", 150)],
+)
+def test_what_a_newcomer_reads_first_is_short(name, most):
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= most

@@ -1,6 +1,7 @@
 """The updater of a training, its learning rate and its end; train.py gives them to Chainer's Trainer."""
 
 import bisect
+import warnings
 from collections.abc import Callable
 
 import chainer
@@ -11,6 +12,10 @@ from evaluation.run_log import best_entry
 from files.errors import UserError
 from training.distributed import OneProcess
 from training.weight_average import WeightAverage
+
+# Of a diverging loss: the updater's error says more, and NumPy would print source lines before it.
+_OVERFLOW = "(overflow|invalid value|divide by zero) encountered"
+warnings.filterwarnings("ignore", _OVERFLOW, RuntimeWarning)
 
 
 class ReadingAhead(chainer.iterators.MultithreadIterator):

@@ -4,6 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from tiny_run import TinyRun
 
 import train
 from files.errors import run_program
@@ -100,6 +101,13 @@ def test_loss_that_diverges_is_a_sentence_with_exit_code_2(
     message = capsys.readouterr().err
     assert "error: the loss is nan in epoch 1, iteration 2" in message
     assert "lower training_params.learning_rate" in message and "train_" in message
+
+
+def test_loss_that_diverges_prints_no_warnings_of_numpy(small_data):
+    run = TinyRun(small_data, training_params={"learning_rate": 1e18, "epochs": 2})
+    assert run.finish() == 2
+    assert "error: the loss is nan" in run.output
+    assert "Warning" not in run.output
 
 
 def test_threads_that_read_ahead_have_ended_with_the_iterator():

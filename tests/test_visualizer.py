@@ -70,6 +70,40 @@ def test_comparison_names_best_and_final_epochs(tmp_path):
     assert is_picture(tmp_path / "both.png")
 
 
+def test_dotted_curves_are_those_of_training(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        visualizer, "save_figure", lambda figure, path: drawn.append(figure)
+    )
+    runs = [
+        write_run(tmp_path / "a", [0.1, 0.4]),
+        write_run(tmp_path / "b", [0.3, 0.2]),
+    ]
+    visualizer.compare_runs(runs, str(tmp_path / "both.png"))
+    curves = [
+        {
+            style: [
+                list(y) for line, y in lines if line.get_linestyle() == style and len(y)
+            ]
+            for style in (":", "-")
+        }
+        for lines in (
+            [(line, line.get_ydata()) for line in axes.get_lines()]
+            for axes in drawn[0].axes[:2]
+        )
+    ]
+    loss, iou = curves
+    assert loss == {
+        ":": [[1, 1 / 2]] * 2,
+        "-": [[2, 2 / 2]] * 2,
+    }  # as log_of() has them
+    assert iou[":"] == [[50, 50]] * 2
+    assert [10, 40] in iou["-"] and [30, 20] in iou["-"]
+    legend = drawn[0].axes[0].get_legend().get_lines()
+    styles = {line.get_label(): line.get_linestyle() for line in legend}
+    assert styles == {"validation": "-", "training": ":"}
+
+
 def test_folds_of_a_cross_validation_are_one_run_with_mean_and_deviation(tmp_path):
     for number, best in ((1, 0.2), (2, 0.4)):
         write_run(

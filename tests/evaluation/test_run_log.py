@@ -11,7 +11,7 @@ from run_logs import log_of
 from test_report import run_folder, write_scores  # noqa: F401  (a fixture)
 
 from evaluation.report import write_report
-from evaluation.run_log import read_config, read_log, read_scores, series
+from evaluation.run_log import best_entry, read_config, read_log, read_scores, series
 from files.errors import UserError
 
 HOSTILE = [
@@ -98,3 +98,9 @@ def test_a_broken_configuration_is_a_sentence(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"config\.yaml"):
         read_config(str(tmp_path))
+
+
+def test_best_epoch_is_the_first_of_equals_and_never_nan():
+    assert best_entry(log_of([0.1, 0.3, 0.3, math.nan])) == 1
+    assert best_entry(log_of([math.nan, 0.1, math.nan, 0.3, 0.2])) == 3
+    assert best_entry(log_of([math.nan])) == 0

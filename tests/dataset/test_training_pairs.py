@@ -5,23 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from config import AugmentationParams
 from dataset.epoch_order import Draw
 from dataset.training_pairs import TrainingPairs
 from image_normalizer import make_normalizer
 
-OFF = {
-    "zoom": [1, 1],
-    "do_flip": False,
-    "flips": "left_right",
-    "do_scale": False,
-    "scale": [1],
-    "change_brightness": False,
-    "change_contrast": False,
-    "color_gain": [1, 1],
-    "color_offset": 0,
-    "gamma": [1, 1],
-    "saturation": [1, 1],
-}
 TO_FLOAT = np.float32  # a normaliser that leaves the values as they are
 
 
@@ -36,7 +24,9 @@ def windows(
     pair, crop_size, count, normalize=TO_FLOAT, half_size_epochs=0, **augmentation
 ):
     """The windows of so many epochs; without a crop_size, whole images."""
-    params = SimpleNamespace(**{**OFF, **augmentation})
+    # All other keys are off by default.
+    settings = {"do_flip": False, "flips": "left_right", **augmentation}
+    params = SimpleNamespace(**AugmentationParams(**settings).model_dump())
     aug_params = SimpleNamespace(do_augment=True, params=params)
     training_params = SimpleNamespace(half_size_epochs=half_size_epochs)
     args = SimpleNamespace(

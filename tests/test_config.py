@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -98,6 +99,15 @@ def test_every_key_stands_in_config_yaml_with_a_comment():
     for key in [k.rpartition(".")[2] for k in config.KEYS]:
         paragraph = next(p for p in text.split("\n\n") if f"{key}:" in p)
         assert "#" in paragraph, key
+
+
+def test_every_key_stands_in_the_table_of_the_docs():
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    named = set(re.findall(r"`[\w.]*?(\w+)`", text))
+    assert {key.rpartition(".")[2] for key in config.KEYS} - named == {
+        "training_params",
+        "augmentation_params",
+    }
 
 
 CAMSEQ01 = {

@@ -1,6 +1,6 @@
 """Sizes, costs and receptive fields of the network's layers; learn.py prints and shows them.
 
-The page computes the same for a size that its reader enters (learning/page/layer_table.js).
+The page computes the same for a size that its reader enters (learning/page/layers.js).
 """
 
 import math

@@ -15,6 +15,7 @@ from fcn_squeeze import FCN
 from files.errors import UserError
 from image_normalizer import make_normalizer
 from mini_batch_loader import DatasetPreProcessor
+from training.recipe import network_options
 
 # Photos are shown, and computed with, up to this height and width: the page stays small.
 _MAX_SIZE = 256, 352
@@ -108,16 +109,20 @@ def load_subject(args: SimpleNamespace, model: FCN, photo: str | None) -> Subjec
 
 
 def new_network(args: SimpleNamespace, dilated: bool | None = None) -> FCN:
-    """The network with the weights that a training with this seed begins with (train.py).
+    """The network with the weights that a training with these settings begins with (train.py).
+
+    But for init_weights: as if it were not set.
 
     Args:
         args: as in Subject.
         dilated: the chapter's second network or its first; None: the one of the settings.
     """
-    dilated = args.dilated if dilated is None else dilated
+    options = network_options(args, None)
+    if dilated is not None:
+        options["dilated"] = dilated
     state = np.random.get_state()
     np.random.seed(args.seed)
-    model = FCN(args.n_class, args.in_ch, dilated=dilated, bypass=args.bypass)
+    model = FCN(args.n_class, args.in_ch, **options)
     np.random.set_state(state)
     return model
 

@@ -1,4 +1,4 @@
-"""The options of the network in training that a configuration asks for; for train.py."""
+"""The options of the network in training that a configuration asks for; for train.py and learn.py."""
 
 from types import SimpleNamespace
 

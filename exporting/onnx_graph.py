@@ -121,8 +121,10 @@ def describe(
 def add_network(g: GraphBuilder, model: FCN, x: Value) -> Value:
     """The nodes of ``FCN.scores()``, in its order."""
 
+    links = dict(model.namedlinks())  # "/fire2/conv1": link
+
     def convolve(name: str, x: Value) -> Value:
-        return _add_convolution(g, name, _link(model, name), x)
+        return _add_convolution(g, name, links[f"/{name}"], x)
 
     def fire(name: str, x: Value) -> Value:
         h = g.add("Elu", convolve(f"{name}/conv1", x))
@@ -145,13 +147,6 @@ def add_network(g: GraphBuilder, model: FCN, x: Value) -> Value:
     u9 = convolve("upsample_pool9", convolve("score_pool9", h))
     h = convolve("add_layer", g.add("Concat", p1, u4, u9, axis=1))
     return convolve("upsample_final", h)
-
-
-def _link(model: FCN, name: str) -> chainer.Link:
-    """A link by its path, for instance fire2/conv1."""
-    for part in name.split("/"):
-        model = model[part]
-    return model
 
 
 def _add_convolution(g: GraphBuilder, name: str, link, x: Value) -> Value:

@@ -91,9 +91,10 @@ class Row(NamedTuple):
 def layers_of(model: FCN) -> dict[str, Layer]:
     """The layers of a model by name, each after those that it reads."""
     layers: dict[str, Layer] = {}
+    links = dict(model.namedlinks())  # "/fire2/conv1": link
 
     def link(name: str, source: str) -> str:
-        layers[name] = _layer_of_link(name, _child(model, name), source)
+        layers[name] = _layer_of_link(name, links[f"/{name}"], source)
         return name
 
     def pool(name: str, source: str) -> str:
@@ -127,12 +128,6 @@ def layers_of(model: FCN) -> dict[str, Layer]:
     up9 = link("upsample_pool9", link("score_pool9", top))
     link("upsample_final", link("add_layer", concat("concat", score1, up4, up9)))
     return layers
-
-
-def _child(model: chainer.Chain, path: str) -> chainer.Link:
-    for name in path.split("/"):
-        model = model[name]
-    return model
 
 
 def _layer_of_link(name: str, link: chainer.Link, source: str) -> Layer:

@@ -13,7 +13,7 @@ from functools import cached_property
 from evaluation.report import current_scores
 from evaluation.run_log import best_entry, read_config, read_log, series
 from files.errors import UserError, printable
-from files.text_table import align, percent
+from files.text_table import align, percent, plus_minus
 
 _FOLD = re.compile(r"fold\d+")
 
@@ -196,8 +196,7 @@ def mean_and_deviation(shares: list[float | None]) -> str:
     # statistics.stdev() raises on NaN before Python 3.13; the loss of one fold may have diverged.
     if len(shares) == 1 or any(map(math.isnan, shares)):
         return percent(statistics.fmean(shares))
-    mean, deviation = statistics.mean(shares), statistics.stdev(shares)
-    return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
+    return plus_minus(statistics.mean(shares), statistics.stdev(shares))
 
 
 def iou_by_class(runs: list[Run]) -> str:

@@ -11,7 +11,7 @@ from evaluation.figures import draw_confusion
 from evaluation.report import page_environment
 from evaluation.scoring import Scores, absent, by_iou, score_table
 from files import whole_file
-from files.text_table import align, percent
+from files.text_table import align, percent, plus_minus
 
 _NAME = "cross_validation"
 FIGURES = "pixel_accuracy", "mean_iou", "mean_dice"
@@ -84,11 +84,9 @@ def _worst_first(folds: list[dict]) -> list[dict]:
     return sorted(images, key=lambda i: (i[accuracy] is None, i[accuracy] or 0))
 
 
-def plus_minus(figure: dict) -> str:
-    """Mean and deviation as text: ``45.7 ± 1.2 %``."""
-    if figure["mean"] is None or figure["deviation"] is None:
-        return percent(figure["mean"])
-    return f"{100 * figure['mean']:.1f} ± {percent(figure['deviation'])}"
+def _spread_text(figure: dict) -> str:
+    """What spread() gave, as text."""
+    return plus_minus(figure["mean"], figure["deviation"])
 
 
 def write_cross_validation(folder: str, figures: dict, table: LabelTable) -> str:
@@ -108,7 +106,7 @@ def write_cross_validation(folder: str, figures: dict, table: LabelTable) -> str
     text = json.dumps(figures, indent=1, ensure_ascii=False)
     whole_file.write_text(os.path.join(folder, f"{_NAME}.json"), text + "\n")
     environment = page_environment()
-    environment.filters["plus_minus"] = plus_minus
+    environment.filters["plus_minus"] = _spread_text
     page = environment.get_template(f"{_NAME}.html.j2").render(
         name=os.path.basename(os.path.normpath(folder)),
         figures=figures,
@@ -130,6 +128,6 @@ def as_table(figures: dict) -> str:
         rows.append([str(fold["fold"]), str(fold["images"]), *shares])
     over, pooled = figures["over_folds"], figures["out_of_fold"]
     images = str(len(figures["images"]))
-    rows.append(["mean, deviation", "", *(plus_minus(over[key]) for key in FIGURES)])
+    rows.append(["mean, deviation", "", *(_spread_text(over[key]) for key in FIGURES)])
     rows.append(["all images", images, *(percent(pooled[key]) for key in FIGURES)])
     return f"{align(rows)}\n\n{score_table(pooled)}"

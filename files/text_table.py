@@ -14,6 +14,13 @@ def percent(figure: float | None, digits: int = 1) -> str:
     )
 
 
+def plus_minus(mean: float | None, deviation: float | None) -> str:
+    """A mean share and its deviation as text, ``45.7 ± 1.2 %``; without a deviation, the mean alone."""
+    if mean is None or deviation is None:
+        return percent(mean)
+    return f"{100 * mean:.1f} ± {percent(deviation)}"
+
+
 def counted(number: int, what: str) -> str:
     """1 photo without a label, 2 photos without a label."""
     noun, *rest = what.split(" ", 1)

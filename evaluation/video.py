@@ -77,9 +77,78 @@ def draw_overlay_video(
     """
     start, count, classes = time.monotonic(), 0, set()
     with ExitStack() as files:
-        name = files.enter_context(_readable(path))
-        temporary = files.enter_context(whole_file(target))
-        temporary_numbers = numbers and files.enter_context(whole_file(numbers))
+        video, first = files.enter_context(_opened(path))
+        targets = {target: _PLAYED} | ({numbers: _LOSSLESS} if numbers else {})
+        written = {t: files.enter_context(whole_file(t)) for t in targets}
+        total = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        height, width = (side - side % 2 or side for side in first.shape[:2])
+        shape = video.get(cv2.CAP_PROP_FPS), width, height
+        with ExitStack() as writers:
+            videos = [
+                writers.enter_context(_writer(written[t], t, codec, *shape))
+                for t, codec in targets.items()
+            ]
+            work = _Work(segmenter, table, (height, width), *videos)
+            groups = _groups(_frames(video, first), first.shape)
+            stages = in_three_threads(groups, work.segment, work.write, _WAITING)
+            done = chain.from_iterable(writers.enter_context(closing(stages)))
+            name = os.path.basename(path)
+            for found in progress_bar(done, total or None, "frame", name):
+                classes |= found
+                count += 1
+        for name, temporary in written.items():
+            _refuse_lost_frames(temporary, name, count)
+    speed = count / max(time.monotonic() - start, 1e-9)
+    return OverlayVideo(count, _missing(path, total, count), speed, classes)
+
+
+@dataclass
+class _Work:
+    """What is done to groups of frames, which are BGR, in two stages.
+
+    Args:
+        segmenter (Segmenter): the trained network.
+        table (LabelTable): the colours.
+        size (tuple of int): (height, width) of what is written.
+        overlay (cv2.VideoWriter): takes frames with the classes drawn over them.
+        numbers (cv2.VideoWriter): takes the class numbers, if they are wanted.
+    """
+
+    segmenter: Segmenter
+    table: LabelTable
+    size: tuple[int, int]
+    overlay: cv2.VideoWriter
+    numbers: cv2.VideoWriter | None = None
+
+    def segment(self, frames: list[np.ndarray]) -> list[tuple]:
+        """Each frame with its classes (H, W)."""
+        photos = (cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames)
+        seen = [as_channels(photo, self.segmenter.in_ch) for photo in photos]
+        return list(zip(frames, self.segmenter.classes_of_all(seen)))
+
+    def write(self, segmented: list[tuple]) -> list[set[int]]:
+        """Gives the classes in each frame."""
+        return [self._write_frame(*pair) for pair in segmented]
+
+    def _write_frame(self, frame: np.ndarray, classes: np.ndarray) -> set[int]:
+        inside = np.s_[: self.size[0], : self.size[1]]
+        colors = self.table.colors_of_classes(classes)
+        drawn = panels.overlay(frame, colors[:, :, ::-1])
+        self.overlay.write(drawn[inside])
+        if self.numbers:
+            grey = np.ascontiguousarray(classes[inside], np.uint8)
+            self.numbers.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+        return set(np.flatnonzero(np.bincount(classes.ravel())).tolist())
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[cv2.VideoCapture, np.ndarray]]:
+    """A video, and its first frame, BGR.
+
+    Raises:
+        UserError: it has no frame that can be read.
+    """
+    with _readable(path) as name:
         video = cv2.VideoCapture(name)
         try:
             found, frame = video.read()
@@ -87,47 +156,9 @@ def draw_overlay_video(
                 raise UserError(
                     f"{path}: not a video that OpenCV can read; is the file complete?"
                 )
-            height, width = (side - side % 2 or side for side in frame.shape[:2])
-            total = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-            rate = video.get(cv2.CAP_PROP_FPS)
-            frames = _frames(video, frame)
-            with ExitStack() as writers:
-                shape = rate, width, height
-                writer = writers.enter_context(
-                    _writer(temporary, target, _PLAYED, *shape)
-                )
-                number_writer = numbers and writers.enter_context(
-                    _writer(temporary_numbers, numbers, _LOSSLESS, *shape)
-                )
-
-                def segment(group: list[np.ndarray]) -> list[tuple]:
-                    return list(zip(group, _classes(segmenter, group)))
-
-                def write(segmented: list[tuple]) -> list[set[int]]:
-                    return [write_frame(*pair) for pair in segmented]
-
-                def write_frame(frame: np.ndarray, found: np.ndarray) -> set[int]:
-                    drawn, found_classes = _overlay_frame(frame, found, table)
-                    writer.write(drawn[:height, :width])
-                    if number_writer:
-                        grey = np.ascontiguousarray(found[:height, :width], np.uint8)
-                        number_writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
-                    return found_classes
-
-                groups = _groups(frames, frame.shape)
-                stages = in_three_threads(groups, segment, write, _WAITING)
-                done = chain.from_iterable(writers.enter_context(closing(stages)))
-                name = os.path.basename(path)
-                for found_classes in progress_bar(done, total or None, "frame", name):
-                    classes |= found_classes
-                    count += 1
+            yield video, frame
         finally:
             video.release()
-        _refuse_lost_frames(temporary, target, count)
-        if numbers:
-            _refuse_lost_frames(temporary_numbers, numbers, count)
-    speed = count / max(time.monotonic() - start, 1e-9)
-    return OverlayVideo(count, _missing(path, total, count), speed, classes)
 
 
 def _frames(video: cv2.VideoCapture, first: np.ndarray) -> Iterator[np.ndarray]:
@@ -153,19 +184,6 @@ def _groups(frames: Iterator[np.ndarray], shape: tuple) -> Iterator[list[np.ndar
     count = max(1, min(_TOGETHER, _GROUP_PIXELS // (shape[0] * shape[1])))
     while group := list(islice(frames, count)):
         yield group
-
-
-def _classes(segmenter: Segmenter, frames: list[np.ndarray]) -> list[np.ndarray]:
-    """The class of each pixel of BGR frames."""
-    photos = (cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames)
-    return segmenter.classes_of_all([as_channels(p, segmenter.in_ch) for p in photos])
-
-
-def _overlay_frame(frame: np.ndarray, classes: np.ndarray, table: LabelTable):
-    """BGR in, BGR out, and the classes in it."""
-    colors = table.colors_of_classes(classes)
-    drawn = panels.overlay(frame, colors[:, :, ::-1])
-    return drawn, set(np.flatnonzero(np.bincount(classes.ravel())).tolist())
 
 
 @contextmanager

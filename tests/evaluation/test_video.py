@@ -231,7 +231,8 @@ def test_frames_are_read_and_encoded_while_the_network_works(tmp_path, monkeypat
             threads["read"] = threading.get_ident()
             yield frame
 
-    monkeypatch.setattr(video, "_overlay_frame", noting("draw", video._overlay_frame))
+    draw = noting("draw", video._Work._write_frame)
+    monkeypatch.setattr(video._Work, "_write_frame", draw)
     monkeypatch.setattr(video, "_frames", reading)
     write_video(tmp_path / "a.avi", 3)
     draw_overlay_video(
@@ -253,7 +254,7 @@ def test_an_error_while_a_frame_is_drawn_is_not_lost(tmp_path, monkeypatch):
     def fail(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(video, "_overlay_frame", fail)
+    monkeypatch.setattr(video._Work, "_write_frame", fail)
     write_video(tmp_path / "a.avi", 5)
     with pytest.raises(MemoryError):
         draw(tmp_path / "a.avi", tmp_path / "a.webm")

@@ -24,7 +24,7 @@ from evaluation.cross_validation import (
     picture_path,
     write_cross_validation,
 )
-from evaluation.scoring import example_row
+from evaluation.scoring import example_row, image_title
 from evaluation.segmenter import Segmenter
 from evaluation.trained_model import restore_model
 from files.command_line import add_config_arguments, command
@@ -234,13 +234,6 @@ def restore_fold(run: argparse.Namespace) -> tuple[Segmenter, DatasetPreProcesso
     device = choose_device(args.gpu)
     model.to_device(device)
     return Segmenter(model, args, device), DatasetPreProcessor(args)
-
-
-def image_title(image: dict) -> str:
-    return (
-        f"{image['name']} (fold {image['fold']}): {percent(image['pixel_accuracy'])} of the "
-        f"pixels right, mean IoU {percent(image['mean_iou'])}"
-    )
 
 
 if __name__ == "__main__":

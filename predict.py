@@ -26,6 +26,7 @@ from evaluation.scoring import (
     Scores,
     TooLarge,
     example_row,
+    image_title,
     score_images,
     score_table,
 )
@@ -154,22 +155,7 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
     }
     dataset = DatasetPreProcessor(args)
     refuse_missing_files(dataset)
-    targets = distinct(
-        [os.path.splitext(os.path.normpath(n))[0] for n in dataset.names]
-    )
-    scores = Scores(table)
-    scored: list[int] = []
-    images = score_images(segmenter, dataset, processes)
-    if processes.rank == 0:
-        images = progress_bar(images, len(dataset), "image")
-    for image in images:
-        if isinstance(image, TooLarge):
-            print_above(f"error: {printable_lines(image)}", sys.stderr)
-            continue
-        scored.append(image.index)
-        scores.add(image)
-        colors = table.colors_of_classes(image.photo_classes)
-        write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
+    scores, scored = score_and_draw(segmenter, dataset, folder, processes)
     if processes.rank:
         return 0
     left_out = np.delete(dataset.names, scored).tolist()
@@ -205,6 +191,33 @@ def score_model(segmenter: Segmenter, args, arguments, folder: str, processes) -
         f"without {len(left_out)} of the {len(dataset)} test images; the reasons are above"
     )
     return 2
+
+
+def score_and_draw(
+    segmenter: Segmenter, dataset: DatasetPreProcessor, folder: str, processes
+) -> tuple[Scores, list[int]]:
+    """Score each image of a list and write its classes in colours; errors are printed.
+
+    Returns:
+        tuple: the scores, and the places in the list of the images that could be scored; empty
+        in all processes but the first.
+    """
+    table = dataset.args.label_table
+    names = [os.path.splitext(os.path.normpath(name))[0] for name in dataset.names]
+    targets = distinct(names)
+    scores, scored = Scores(table), []
+    images = score_images(segmenter, dataset, processes)
+    if processes.rank == 0:
+        images = progress_bar(images, len(dataset), "image")
+    for image in images:
+        if isinstance(image, TooLarge):
+            print_above(f"error: {printable_lines(image)}", sys.stderr)
+            continue
+        scored.append(image.index)
+        scores.add(image)
+        colors = table.colors_of_classes(image.photo_classes)
+        write_png(os.path.join(folder, f"{targets[image.index]}_color.png"), colors)
+    return scores, scored
 
 
 def count_chosen_on(dataset: DatasetPreProcessor, model_path: str) -> int:
@@ -246,13 +259,6 @@ def draw_examples(
         )
         path = os.path.join(folder, f"{name}.png")
         panels.draw_rows(path, title, panels.HEADINGS, rows, dataset.args.label_table)
-
-
-def image_title(image: dict) -> str:
-    return (
-        f"{image['name']}: {percent(image['pixel_accuracy'])} of the pixels right, "
-        f"mean IoU {percent(image['mean_iou'])}"
-    )
 
 
 def at_scales(factors: list[float]) -> str:

@@ -69,6 +69,15 @@ def example_row(
     return panels.comparison_row(title, *shown, dataset.args.label_table)
 
 
+def image_title(image: dict) -> str:
+    """What stands over the panels of an image in scores.json, or in cross_validation.json."""
+    fold = f" (fold {image['fold']})" if "fold" in image else ""
+    return (
+        f"{image['name']}{fold}: {percent(image['pixel_accuracy'])} of the pixels right, "
+        f"mean IoU {percent(image['mean_iou'])}"
+    )
+
+
 def score_images(
     segmenter: Segmenter, dataset: DatasetPreProcessor, processes
 ) -> Iterator[ScoredImage | TooLarge]:

@@ -218,11 +218,7 @@ def render_scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
             while z < 60 and abs(kerb) > 2.5:
                 x, heading = (kerb - 1.9, "away") if side > 0 else (kerb, "toward")
                 z += add_vehicle(rng, add, x, z, heading) + rng.uniform(1, 11)
-    for x, heading in ((-0.9, "away"), (-lane - 0.9, "toward")):  # traffic
-        z = rng.uniform(7, 30)
-        while z < 70:
-            z += add_vehicle(rng, add, x + rng.uniform(-0.3, 0.3), z, heading)
-            z += rng.uniform(6, 40)
+    add_traffic(rng, add, lane)
 
     draw_sky(canvas)
     draw_ground(canvas, left, right, lane, crossings)
@@ -236,6 +232,15 @@ def render_scene(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     if rng.random() < 0.5:  # traffic on the left
         image, label = image[:, ::-1], label[:, ::-1]
     return np.ascontiguousarray(image), np.ascontiguousarray(label)
+
+
+def add_traffic(rng, add, lane):
+    """Vehicles that drive in both lanes."""
+    for x, heading in ((-0.9, "away"), (-lane - 0.9, "toward")):
+        z = rng.uniform(7, 30)
+        while z < 70:
+            z += add_vehicle(rng, add, x + rng.uniform(-0.3, 0.3), z, heading)
+            z += rng.uniform(6, 40)
 
 
 def add_vehicle(rng, add, x, z, heading):

@@ -38,11 +38,11 @@ from files.yaml_reader import read_yaml, set_value
 
 
 class Mark(Enum):
-    """Stands in the type of a key that is no plain setting of the result; see marked()."""
+    """Stands in the type of a key whose value does not by itself decide a result; see marked()."""
 
     PATH = "a file or folder: results depend on what it holds, not on where it lies"
     LENGTH = "how long a run lasts, and after how many epochs it stores a model"
-    FREE = "no result depends on it, or not more than on the machine"
+    FREE = "no result depends on it, or by rounding alone"
 
 
 _Positive = Annotated[Count, Field(ge=1)]

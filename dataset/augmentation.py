@@ -1,4 +1,4 @@
-"""Scales, crops and augments a pair of image and label; training_pairs.py calls it, and the loader.
+"""Scales, crops and augments a pair of image and label; training_pairs.py and mini_batch_loader.py call it.
 
 Images are uint8 (H, W, C), labels int16 (H, W). Both always go through the same geometry.
 """

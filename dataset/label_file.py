@@ -17,9 +17,8 @@ from files.npz_reader import Shapes, read_npz
 from files.opencv import cv2
 
 _PNG_PALETTE = 3  # the "colour type" in a PNG's header
-_MAX_MASKS = (
-    10_000  # in a folder; each is read, and a list may name the folder a million times
-)
+# In a folder; each is read, and a list may name the folder a million times.
+_MAX_MASKS = 10_000
 
 
 class StoredLabel(NamedTuple):

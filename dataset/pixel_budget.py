@@ -1,6 +1,7 @@
 """Bounds the pixels that all threads work on together; pair_reader.py takes them, its callers hold them.
 
-Few large pictures are in work at a time, many small ones: memory does not grow with loader_jobs.
+Many small pictures may be in work at a time, but few large ones, so that memory does not grow with
+loader_jobs.
 """
 
 import threading
@@ -18,7 +19,10 @@ _thread = threading.local()
 
 @contextmanager
 def in_work() -> Iterator[None]:
-    """Keep the pixels that take_pixels() takes until its end; within another one, until that one's."""
+    """Until the block ends, what take_pixels() takes within it stays taken.
+
+    A block within a block does nothing: the pixels stay taken until the outer one ends.
+    """
     if hasattr(_thread, "pixels"):
         yield
         return

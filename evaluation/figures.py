@@ -15,7 +15,7 @@ from evaluation.run_log import best_entry, series
 from files.png_writer import write_png
 
 _TRAINING, _VALIDATION, _BEST = "#1f77b4", "#d95f02", "#2a7f3f"
-# Times the median of the losses: the largest one takes up the whole axis.
+# A loss of more than so many times the median would take up the whole axis.
 _EXPLODED = 30
 _FEW = 30  # a dot marks each epoch of a curve that has no more than this
 

@@ -35,7 +35,7 @@ _Class = tuple[str, tuple[int, int, int]]  # name, (r, g, b)
 class _Description(BaseModel):
     settings: dict[str, Any]
     classes: list[_Class] = Field(min_length=1)
-    # Fitted ones are from 0.05 to 20. By 1e-40, say, scores become infinite, probabilities NaN.
+    # Fitted ones are from 0.05 to 20. Divided by 1e-40, scores would be infinite, probabilities NaN.
     temperature: float = Field(1.0, ge=0.01, le=100)
 
 

@@ -15,8 +15,8 @@ def in_three_threads(
         read: gives the items, none of them ``None``; runs in a thread of its own.
         compute: takes an item.
         write: takes what compute gives; runs in a thread of its own.
-        waiting: items that reading may be ahead, and writing behind. So many are in memory, twice,
-            beside the three that are worked on.
+        waiting: items that reading may be ahead, and writing behind. Up to twice as many are in
+            memory, and the three that are worked on.
 
     Raises:
         Exception: the first that one of the three raised, when its item's turn comes.

@@ -19,8 +19,8 @@ from image_normalizer import make_normalizer
 _WHOLE_PIXELS = 768 * 768
 _TILE = 512
 _MARGIN = 128
-# Photos go through the network together up to so many pixels, as it sees them: beyond, the layers'
-# maps are long enough.
+# Small photos go through the network together, up to so many pixels as it sees them. A larger photo
+# keeps all cores busy by itself.
 _TOGETHER_PIXELS = _WHOLE_PIXELS
 # Scores are brought to the photo's size in strips of this many pixels.
 _UPSAMPLED_PIXELS = 1 << 20

@@ -1,8 +1,8 @@
 """Several layers in one function, strip by strip, where no gradient is needed.
 
 Called by ``fcn_squeeze``. What a layer makes of a strip (some rows of an image) is still in the
-cache when the next one takes it, and the cores are asked once for all of them. With gradients,
-the functions run one by one, as each of their results is needed again.
+cache when the next layer takes it, and the work is shared out to the cores once for all layers.
+With gradients, the functions run one by one, as each of their results is needed again.
 """
 
 import chainer

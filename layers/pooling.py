@@ -77,7 +77,7 @@ class Pool(NamedTuple):
 
 def maxima(x: np.ndarray, pool: Pool) -> np.ndarray:
     """Maxima of the windows on maps x (C, H, W): (C, *out)."""
-    largest = _slide(np.maximum, _tall(x, pool), pool.ksize[1], 1)
+    largest = _sliding_maximum(_maxima_over_rows(x, pool), pool.ksize[1], 1)
     return np.ascontiguousarray(_every_stride(largest, pool, 1))
 
 
@@ -106,16 +106,15 @@ def max_pool(x: np.ndarray, pool: Pool, places: bool):
         # items takes 0.06 ns an item, over every second item 0.8 ns.
         if places:
             canvas = _canvas(x[task], pool)  # (C, canvas rows, canvas columns)
-            width = canvas.shape[2]
-            tall_at_all = _slide(np.maximum, canvas, pool.ksize[0], width)
-            tall = _every_stride(tall_at_all, pool, 0).copy()  # (C, out_h, columns)
+            everywhere = _sliding_maximum(canvas, pool.ksize[0], canvas.shape[2])
+            over_rows = _every_stride(everywhere, pool, 0).copy()  # (C, out_h, columns)
         else:
-            tall = _tall(x[task], pool)
-        largest = _slide(np.maximum, tall, pool.ksize[1], 1)  # (C, out_h, columns)
+            over_rows = _maxima_over_rows(x[task], pool)
+        largest = _sliding_maximum(over_rows, pool.ksize[1], 1)  # (C, out_h, columns)
         y[task] = _every_stride(largest, pool, 1)
         if places:
-            row = _every_stride(_first_row(canvas, tall_at_all, pool), pool, 0).copy()
-            first = _first_place(tall, largest, row, pool)
+            row = _every_stride(_first_row(canvas, everywhere, pool), pool, 0).copy()
+            first = _first_place(over_rows, largest, row, pool)
             place[task] = _every_stride(first, pool, 1)
 
     threads.parallel(block, _blocks(x))
@@ -130,23 +129,23 @@ def _canvas(x: np.ndarray, pool: Pool) -> np.ndarray:
     return canvas
 
 
-def _tall(x: np.ndarray, pool: Pool) -> np.ndarray:
+def _maxima_over_rows(x: np.ndarray, pool: Pool) -> np.ndarray:
     """Maxima over the rows of each window of maps x (C, H, W): (C, out_h, canvas columns)."""
     size = len(x), pool.out[0], pool.canvas_size()[1]
-    tall = np.full(size, -np.inf, x.dtype)
+    over_rows = np.full(size, -np.inf, x.dtype)
     inside, source = pool.inside()
     for k in range(pool.ksize[0]):
         rows = pool.slices(0, pool.out[0], k)
         if rows is not None:
-            part = tall[:, rows[0], inside[2]]
+            part = over_rows[:, rows[0], inside[2]]
             np.maximum(part, x[:, rows[1], source[2]], out=part)
-    return tall
+    return over_rows
 
 
-def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
-    """Reduce each item with the ``count - 1`` items that follow at distances of ``step``.
+def _sliding_maximum(array: np.ndarray, count: int, step: int) -> np.ndarray:
+    """The maximum of each item and of ``count - 1`` items that follow at distances of ``step``.
 
-    The array is taken as one run of items, so the last ones of a row (or map) are reduced with
+    The array is taken as one run of items, so the last ones of a row (or map) are compared with
     the next row's (or map's). No window begins there, and they are dropped later.
     """
     result = np.empty_like(array)
@@ -154,46 +153,46 @@ def _slide(function, array: np.ndarray, count: int, step: int) -> np.ndarray:
     total[...] = run
     for k in range(step, count * step, step):
         part = total[: run.size - k]
-        function(part, run[k:], out=part)
+        np.maximum(part, run[k:], out=part)
     return result
 
 
-def _first_row(canvas, tall_at_all, pool: Pool) -> np.ndarray:
-    """For each item of the canvas: in which of the ksize rows from it the maximum is first.
+def _first_row(canvas, maxima, pool: Pool) -> np.ndarray:
+    """Of the ksize rows that begin at each item of the canvas, the first that has their maximum.
 
     Args:
-        canvas, tall_at_all: (C, canvas rows, canvas columns); the latter holds the maxima.
+        canvas, maxima: (C, canvas rows, canvas columns); the latter holds the maxima.
 
     Returns:
         ndarray: uint8, of the same shape.
     """
     row = np.zeros(canvas.shape, np.uint8)
-    run, tall, rows = canvas.ravel(), tall_at_all.ravel(), row.ravel()
-    # A row's number is the number of rows before it. Counted: rows smaller than the maximum,
-    # until the first that is not.
+    run, largest, rows = canvas.ravel(), maxima.ravel(), row.ravel()
+    # The number of that row is the number of rows before it. These are counted: they are smaller
+    # than the maximum, and so are all rows before them.
     smaller = np.ones(run.shape, bool)
     for k in range(pool.ksize[0] - 1):
         shift = k * canvas.shape[2]
         part = smaller[: run.size - shift]
-        part &= run[shift:] != tall[: part.size]
+        part &= run[shift:] != largest[: part.size]
         rows += smaller.view(np.uint8)
     return row
 
 
-def _first_place(tall, largest, row, pool: Pool) -> np.ndarray:
+def _first_place(over_rows, largest, row, pool: Pool) -> np.ndarray:
     """The smallest row * kernel width + column among the maxima of each window.
 
     Args:
-        tall: (C, out_h, canvas columns), maxima over the rows of a window.
+        over_rows: (C, out_h, canvas columns), maxima over the rows of a window.
         largest: The same shape, maxima over the whole window.
-        row: uint8, the same shape, the first row of ``tall``'s maximum. Is overwritten.
+        row: uint8, the same shape, the first row of ``over_rows``'s maximum. Is overwritten.
 
     Returns:
         ndarray: uint8, the same shape.
     """
     row *= np.uint8(pool.ksize[1])
-    place = np.full(tall.shape, 255, np.uint8)
-    found, run, rows, maxima = (a.ravel() for a in (place, tall, row, largest))
+    place = np.full(over_rows.shape, 255, np.uint8)
+    found, run, rows, maxima = (a.ravel() for a in (place, over_rows, row, largest))
     for k in range(pool.ksize[1]):
         part = found[: run.size - k]
         # True - 1 = 0 where the maximum is, False - 1 = 255 elsewhere, so that the minimum

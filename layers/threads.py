@@ -62,8 +62,8 @@ class _Workers:
             try:
                 work()
             finally:
-                # One that has not woken up yet is not waited for. BLAS stays limited, and the
-                # arrays alive, until all the others are done.
+                # Helpers that have not begun are cancelled. The others are waited for: they still
+                # use the arrays, and BLAS has to stay at one thread.
                 errors = [other.exception() for other in others if not other.cancel()]
         for error in filter(None, errors):
             raise error

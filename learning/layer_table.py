@@ -13,9 +13,8 @@ from files.text_table import align
 
 PHOTO = "photo"
 _POOLING = {"ksize": 3, "stride": 2}  # all max pooling of the network
-_PERIOD = (
-    16  # neighbouring outputs, after which the sizes of their receptive fields repeat
-)
+# The sizes of the receptive fields of neighbouring outputs repeat after so many outputs.
+_PERIOD = 16
 
 
 class Layer(NamedTuple):

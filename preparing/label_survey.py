@@ -20,13 +20,8 @@ _MAX_COLORS = 255
 # Colours that are counted of one label, and of all: a label saved as JPEG has thousands.
 _COUNTED, _KEPT = 4000, 20_000
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
-_VOID = {
-    "void",
-    "unknown",
-    "unlabelled",
-    "unlabeled",
-    "ignore",
-}  # names of what does not count
+# Names of what does not count.
+_VOID = {"void", "unknown", "unlabelled", "unlabeled", "ignore"}
 _NO_CLASS = 255  # the number that means "does not count" in most data sets
 
 

@@ -8,14 +8,15 @@ import numpy as np
 # Levels of a channel by which a JPEG or a smoothed edge changes most pixels.
 _RADIUS = 24
 _LEAST_SHARE = 0.001  # of all pixels around the colour of a class
-# Of all pixels around a colour that lies between those of two classes: if there are fewer, it is one of
-# their smoothed edge. Edges along rows and columns are all of the same few colours.
+# The same where the colour lies between those of two classes. Then it may be that of their smoothed
+# edge: many pixels have it where edges run along rows and columns.
 _LEAST_BETWEEN = 0.02
 _PEAK = 0.1  # of the pixels around it: those of exactly its colour
 _MOST_SCATTERED = 0.15  # of all pixels: those that are near no class
-# By so many colours around that of a class one sees that labels were changed: around two classes, where few
-# pixels have them; or around all, as in no table of classes. Edges of a mask made smaller by half give 5.
+# Labels were changed if two classes have this many other colours around theirs, which few pixels have:
+# at most this share. (The edges of a mask that was made smaller by half have 5.)
 _NEIGHBOURS, _MOST_CHANGED = 5, 0.1
+# Or if all classes have this many around theirs: no table of classes has colours so close together.
 _MANY_NEIGHBOURS = 50
 
 Color = tuple[int, int, int]

@@ -17,13 +17,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from benchmarks.left_out import write_lists
 from config import read_config
 from files.command_line import add_config_arguments
 from files.errors import UserError, run_program
 from files.paths import PROJECT
+from files.progress_bar import progress_bar
 from files.text_table import markdown
 from files.whole_file import write_text
 from files.yaml_reader import flatten
@@ -81,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
         steps = pool.map(figures_of, runs)
-        found = list(tqdm(steps, total=len(runs), unit="run", disable=None))
+        found = list(progress_bar(steps, len(runs), "run"))
     of_run = dict(zip(runs, found, strict=True))
     text = table(
         {

@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dataset.demo_data import SPLITS, ensure_demo_data
 from dataset.list_reader import read_list
@@ -17,6 +16,7 @@ from dataset.toy_street.canvas import LABEL_COLORS
 from files.errors import run_program
 from files.opencv import cv2
 from files.png_writer import write_png
+from files.progress_bar import progress_bar
 from files.whole_file import write_text
 
 MASK_TABLE = "r,g,b,label\n0,0,0,{}\n255,255,255,{}\n"
@@ -42,7 +42,7 @@ def write_cars(folder: Path, demo: Path) -> None:
     for split in SPLITS:
         names = read_list(str(demo / f"{split}_image_pointer")).images
         lines = []
-        for name in tqdm(names, desc=f"cars, {split}", disable=None):
+        for name in progress_bar(names, len(names), "image", f"cars, {split}"):
             photo = demo / "images" / name
             label = cv2.imread(str(photo.with_name(f"{photo.stem}_L.png")))[..., ::-1]
             mask = np.all(label == LABEL_COLORS["Car"], axis=2)
@@ -88,7 +88,6 @@ def draw_cells(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_png(str(path), np.where(mask, np.uint8(255), np.uint8(0)))
 
 

@@ -18,7 +18,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from PIL import Image
-from tqdm import tqdm
 
 from benchmarks import experiment_data
 from benchmarks.ablation import run_script
@@ -26,6 +25,7 @@ from evaluation.figures import percentages
 from evaluation.run_log import read_log, series
 from files.errors import UserError, run_program
 from files.paths import PROJECT
+from files.progress_bar import progress_bar
 from files.text_table import markdown
 from files.whole_file import write_bytes, write_text
 
@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
         experiment_data.main([str(PROJECT / "data")])
     runs = [(name, seed) for seed in range(arguments.seeds) for name in only]
     output = Path(arguments.output).resolve()
-    for name, seed in tqdm(runs, unit="run", disable=None):
+    for name, seed in progress_bar(runs, len(runs), "run"):
         train(VARIANTS[name], seed, folder_of(output, name, seed), arguments.epochs)
     logs = read_logs(output, arguments.epochs)
     text = table(logs)
@@ -224,7 +224,6 @@ def _mean_and_range(values: list[float], digits: int) -> str:
 
 def draw_all(logs: dict[str, list[list[dict]]], folder: Path) -> None:
     """One picture a figure whose runs have finished."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, variants in FIGURES.items():
         shown = variants if name in ALONE else {"baseline": BASELINE, **variants}
         if all(run in logs for run in shown):

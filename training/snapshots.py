@@ -26,7 +26,8 @@ SNAPSHOT = r"snapshot_iteration_(\d+)\.npz"
 # Names of the values that are None. As arrays of their own they would need pickle, which can run
 # code when it is read.
 _NONE_KEYS = "_none_keys"
-_FINGERPRINT = "_fingerprint"
+# The settings of the run, as JSON; snapshots have always had them under this name.
+_SETTINGS = "_fingerprint"
 # How often the weights are in a snapshot: themselves, their average, two moments in Adam, the best;
 # and bytes for all else, above all the log: 300 an epoch.
 _MODELS, _MAX_REST = 5, 1 << 28
@@ -101,7 +102,7 @@ class Snapshots(extension.Extension):
         none_keys = [key for key, value in values.items() if value.dtype == object]
         values = {key: value for key, value in values.items() if key not in none_keys}
         values[_NONE_KEYS] = np.array(none_keys, dtype=str)
-        values[_FINGERPRINT] = np.array(json.dumps(self._settings))
+        values[_SETTINGS] = np.array(json.dumps(self._settings))
         return values
 
     def _write(self, folder: str, state: dict[str, np.ndarray]) -> None:
@@ -175,7 +176,7 @@ def restore(path: str, trainer: chainer.training.Trainer, settings: Settings) ->
     max_bytes = _MODELS * model_bytes(model) + _MAX_REST
     values = read_npz(path, "--resume", max_bytes, must_have_checksum=True)
     try:
-        there = json.loads(str(values[_FINGERPRINT]))
+        there = json.loads(str(values[_SETTINGS]))
         epoch = trainer.updater.epochs_of(int(values["updater/iteration"]))
         changeable = changeable_after(epoch, there, settings)
         adopt_weights(there, settings)

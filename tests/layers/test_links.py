@@ -1,9 +1,5 @@
 """The CPU layers give what Chainer's own give, only faster."""
 
-import subprocess
-import sys
-import threading
-
 import chainer_compat
 
 import chainer
@@ -11,43 +7,15 @@ import chainer.functions as stock_functions
 import chainer.links as stock_links
 import numpy as np
 import pytest
-from chainer import gradient_check
+from comparison import assert_same, check_gradients, distance, random, results
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import layers.functions as F
 import layers.links as L
-from layers import elementwise, threads
-from layers.cross_entropy import softmax_cross_entropy, weighted_cross_entropy
+from layers import elementwise
 
 few = settings(max_examples=25, deadline=None, derandomize=True, database=None)
-
-
-def random(shape, dtype=np.float32, seed=0):
-    return np.asarray(np.random.RandomState(seed).randn(*shape), dtype)
-
-
-def distance(a, b):
-    """Relative distance in the Euclidean norm."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30)
-
-
-def results(function, *arrays):
-    """The output and the gradients of the arrays, for a random gradient of the output."""
-    variables = [chainer.Variable(a.copy()) for a in arrays]
-    y = function(*variables)
-    y.grad = random(y.shape, y.dtype, seed=9)
-    y.backward()
-    return [y.array, *(v.grad for v in variables)]
-
-
-def assert_same(ours, stock, limit=1e-5):
-    assert len(ours) == len(stock)
-    for a, b in zip(ours, stock):
-        assert a.dtype == b.dtype
-        assert a.shape == b.shape
-        assert distance(a, b) < limit
 
 
 sizes = st.integers(1, 13)
@@ -197,80 +165,10 @@ def test_concat_is_chainers():
     assert_same(ours, results(lambda *a: stock_functions.concat(a), *arrays), 1e-12)
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("shape", [(3, 5, 7, 9), (1, 2, 1, 1), (2, 32, 40, 60)])
-def test_softmax_cross_entropy_is_chainers(shape, normalize):
-    x = random(shape)
-    t = np.random.RandomState(1).randint(-1, shape[1], (shape[0], *shape[2:]))
-    t = t.astype(np.int32)
-    ours = results(lambda a: softmax_cross_entropy(a, t, normalize), x)
-    stock = results(lambda a: stock_functions.softmax_cross_entropy(a, t, normalize), x)
-    assert_same(ours, stock, limit=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_plain_cross_entropy_comes_with_the_weighted_one(dtype):
-    x = random((2, 5, 6, 7), dtype)
-    t = np.random.RandomState(1).randint(-1, 5, (2, 6, 7)).astype(np.int32)
-    weight = np.array([1, 3, 0.5, 2, 0], dtype)
-    for some in (weight, None):
-        weighted, plain = weighted_cross_entropy(chainer.Variable(x), t, some)
-        expected = stock_functions.softmax_cross_entropy(x, t, class_weight=some)
-        assert float(weighted.array) == pytest.approx(float(expected.array), rel=1e-5)
-        expected = stock_functions.softmax_cross_entropy(x, t)
-        assert float(plain) == pytest.approx(float(expected.array), rel=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_weighted_softmax_cross_entropy_is_chainers(dtype):
-    x, weight = random((2, 5, 7, 9), dtype), random((5,), dtype) ** 2
-    t = np.random.RandomState(1).randint(-1, 5, (2, 7, 9)).astype(np.int32)
-    losses = softmax_cross_entropy, stock_functions.softmax_cross_entropy
-    ours, stock = (
-        results(lambda a, loss=loss: loss(a, t, class_weight=weight), x)
-        for loss in losses
-    )
-    assert_same(ours, stock, limit=1e-6)
-
-
-def test_all_pixels_without_label_give_loss_0():
-    x = chainer.Variable(random((1, 3, 2, 2)))
-    loss = softmax_cross_entropy(x, np.full((1, 2, 2), -1, np.int32))
-    loss.backward()
-    assert loss.array == 0
-    assert not x.grad.any()
-
-
-def test_loss_can_be_differentiated_twice_over():
-    x = chainer.Variable(random((1, 3, 2, 2)))
-    loss = softmax_cross_entropy(x, np.ones((1, 2, 2), np.int32))
-    loss.backward()
-    once = x.grad.copy()
-    x.cleargrad()
-    loss.backward()
-    np.testing.assert_array_equal(x.grad, once)
-
-
-def test_label_out_of_range_is_an_error():
-    x, t = random((1, 3, 2, 2)), np.full((1, 2, 2), 3, np.int32)
-    with pytest.raises(IndexError):
-        softmax_cross_entropy(x, t)
-    with chainer.using_config("debug", True), pytest.raises(ValueError):
-        softmax_cross_entropy(x, t)
-
-
 @pytest.mark.parametrize("shape", [(2, 5, 7, 9), (1, 255, 3, 4), (1, 300, 2, 2)])
 def test_argmax_is_the_first_class_with_the_largest_score(shape):
     scores = np.random.RandomState(0).randint(3, size=shape).astype(np.float32)
     np.testing.assert_array_equal(F.argmax(scores), scores.argmax(axis=1))
-
-
-def check_gradients(function, *arrays):
-    y = function(*arrays)
-    gy = random(y.shape, np.float64, seed=5)
-    gradient_check.check_backward(
-        function, arrays, gy, dtype=np.float64, atol=1e-6, rtol=1e-6, eps=1e-4
-    )
 
 
 def test_gradients_are_the_numerical_ones_in_float64():
@@ -285,8 +183,6 @@ def test_gradients_are_the_numerical_ones_in_float64():
     check_gradients(F.elu, x + np.sign(x) * 0.01)
     distinct = np.random.RandomState(0).permutation(252).reshape(2, 3, 6, 7) / 10.0
     check_gradients(lambda a: F.max_pooling_2d(a, 3, 2), distinct)
-    t = np.random.RandomState(0).randint(-1, 3, (2, 6, 7))
-    check_gradients(lambda a: softmax_cross_entropy(a, t), x)
 
 
 def dilated(maps_in, maps, ksize, stride, pad, dilate):
@@ -347,7 +243,6 @@ def test_deconvolution_kernel_that_is_no_multiple_of_the_stride_goes_to_chainer(
 
 def test_float16_goes_to_chainer():
     x, w = random((2, 4, 8, 8), np.float16), random((4, 4, 3, 3), np.float16)
-    t = np.zeros((2, 8, 8), np.int32)
     for ours, stock, arrays in [
         (F.convolution_2d, stock_functions.convolution_2d, (x, w)),
         (F.deconvolution_2d, stock_functions.deconvolution_2d, (x, w)),
@@ -355,11 +250,6 @@ def test_float16_goes_to_chainer():
         (
             lambda a: F.max_pooling_2d(a, 3, 2),
             lambda a: stock_functions.max_pooling_2d(a, 3, 2),
-            (x,),
-        ),
-        (
-            lambda a: softmax_cross_entropy(a, t),
-            lambda a: stock_functions.softmax_cross_entropy(a, t),
             (x,),
         ),
     ]:
@@ -398,99 +288,3 @@ def test_input_that_needs_no_gradient_gets_none():
     y.backward()
     assert x.grad is None
     assert link.W.grad is not None
-
-
-def network_bytes(workers):
-    """The bytes of a small network's scores and gradients, computed by so many workers."""
-    program = f"""
-import sys
-import numpy as np
-from layers import threads
-threads._workers.count = {workers}
-import layers.functions as F
-from layers.cross_entropy import softmax_cross_entropy
-random = np.random.RandomState(0).randn
-import chainer
-x = chainer.Variable(random(3, 16, 30, 40).astype("f"))
-weights = [random(*s).astype("f") / 9 for s in [(16, 16, 3, 3), (16, 20, 3, 3), (20, 8, 8, 8)]]
-w = [chainer.Variable(a) for a in [weights[0], weights[1].transpose(1, 0, 2, 3).copy(), weights[2]]]
-h = F.elu(F.convolution_2d(x, w[0], pad=1))
-h = F.max_pooling_2d(F.elu(F.convolution_2d(h, w[1], pad=2, dilate=2)), 3, 2)
-h = F.deconvolution_2d(h, w[2], stride=4, pad=2)
-loss = softmax_cross_entropy(h, np.random.RandomState(1).randint(-1, 8, (3, *h.shape[2:])))
-loss.backward()
-for a in [h.array, loss.array, x.grad] + [v.grad for v in w]:
-    sys.stdout.buffer.write(a.tobytes())
-"""
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True
-    )
-    return run.stdout
-
-
-def test_any_number_of_workers_gives_the_same_bytes():
-    one = network_bytes(1)
-    assert len(one) > 100_000
-    assert network_bytes(2) == one
-    assert network_bytes(5) == one
-
-
-def blas_threads():
-    import threadpoolctl
-
-    return [p["num_threads"] for p in threadpoolctl.threadpool_info()]
-
-
-def test_blas_threads_are_as_before_after_a_layer():
-    before = blas_threads()
-    F.convolution_2d(random((2, 3, 9, 9)), random((4, 3, 3, 3)))
-    assert blas_threads() == before
-    with pytest.raises(IndexError):
-        softmax_cross_entropy(random((1, 2, 2, 2)), np.full((1, 2, 2), 9, np.int32))
-    assert blas_threads() == before
-
-
-@pytest.mark.parametrize(("value", "limit"), [("1", 1), ("0", None), ("x", None)])
-def test_omp_num_threads_limits_the_workers(monkeypatch, value, limit):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    cores = threads.worker_count()
-    monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert threads.worker_count() == (limit or cores)
-
-
-def test_error_in_a_task_is_raised_after_all_workers_have_stopped(monkeypatch):
-    monkeypatch.setattr(threads._workers, "count", 3)
-    monkeypatch.setattr(threads._workers, "_pool", None)
-
-    def task(i):
-        if i == 7:
-            raise ValueError("seven")
-
-    with pytest.raises(ValueError, match="seven"):
-        threads.parallel(task, range(20))
-
-
-def test_a_task_that_starts_tasks_is_an_error_and_no_deadlock(monkeypatch):
-    monkeypatch.setattr(threads._workers, "count", 2)
-    monkeypatch.setattr(threads._workers, "_pool", None)
-    both = threading.Barrier(2)  # both workers, this thread and the pool's, run a task
-
-    def task(i):
-        both.wait(timeout=30)
-        with pytest.raises(RuntimeError, match="must not call parallel"):
-            threads.parallel(print, [i])
-
-    threads.parallel(task, range(2))
-    done = []
-    threads.parallel(done.append, range(3))  # the workers are free again
-    assert sorted(done) == [0, 1, 2]
-
-
-@pytest.mark.skipif(not hasattr(threads.os, "fork"), reason="needs fork")
-def test_layers_run_in_a_forked_process():
-    F.elu(random((2, 3, 4, 5)))
-    pid = threads.os.fork()
-    if pid == 0:
-        F.elu(random((2, 3, 4, 5)))
-        threads.os._exit(0)
-    assert threads.os.waitpid(pid, 0)[1] == 0

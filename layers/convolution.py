@@ -118,7 +118,7 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
     # Of few images, each is cut into blocks of input maps, with gradients of their own.
     blocks = threads.cut(channels, -(-TASKS // len(x)))
     gx = np.empty(x.shape, x.dtype) if needs.x else None
-    gw = np.zeros((len(groups), *matrix.shape), x.dtype)
+    gw = np.empty((len(groups), *matrix.shape), x.dtype)
     gb = np.zeros((len(groups), matrix.shape[-2]), x.dtype)
 
     def group(task) -> None:
@@ -126,7 +126,6 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
         part = slice(first * taps, last * taps)
         weights = matrix[..., part].swapaxes(-1, -2)  # (..., K of the block, M)
         gw_part = gw[g, ..., part]  # (..., M, K of the block)
-        product = np.empty(gw_part.shape, x.dtype)
         for n in groups[g]:
             if needs.x:
                 image_gradient = patches.image_gradient(gx[n, first:last])
@@ -134,8 +133,11 @@ def backward(x, matrix, gradient: Callable, patches: Patches, needs: Needs):
                 out_gradient = gradient(n, top, bottom)
                 if needs.weight:
                     cols = patches.columns(x[n, first:last], top, bottom)
-                    np.matmul(out_gradient, cols.swapaxes(-1, -2), out=product)
-                    gw_part += product
+                    cols = cols.swapaxes(-1, -2)
+                    if (n, top) == (groups[g][0], 0):  # there is no sum to add to yet
+                        np.matmul(out_gradient, cols, out=gw_part)
+                    else:
+                        gw_part += np.matmul(out_gradient, cols)
                 if needs.bias and first == 0:
                     gb[g] += patches.sums(out_gradient)
                 if needs.x:

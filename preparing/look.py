@@ -31,10 +31,12 @@ class LookedPairs(NamedTuple):
     Args:
         pairs (list): (photo, label).
         labels_alone (set of str): files beside labels of these pairs, of the same kind.
+        others (set of str): files of the same names, such as further labels.
     """
 
     pairs: list[Pair]
     labels_alone: set[str]
+    others: set[str]
 
 
 def pairs_by_looks(
@@ -78,9 +80,12 @@ def pairs_by_looks(
                 )
         if pairs:
             of_pairs, paired = {at[label] for _, label in pairs}, set(chain(*pairs))
-            alone = {n for n in names if at[n] in of_pairs and n not in paired}
-            return LookedPairs(pairs, alone)
-    return LookedPairs([], set())
+            named = {keys[photo][0] for photo, _ in pairs}
+            rest = [name for name in names if name not in paired]
+            others = {name for name in rest if keys[name][0] in named}
+            alone = {name for name in rest if at[name] in of_pairs} - others
+            return LookedPairs(pairs, alone, others)
+    return LookedPairs([], set(), set())
 
 
 class _Sides:
@@ -186,21 +191,24 @@ def _label_places(
 
 
 def _nearest(photos: list[str], labels: list[str]) -> list[Pair]:
-    """Each photo with the label in the most similar folder, the most similar first."""
+    """Each label belongs to the photo in the most similar folder, and of several the most similar counts.
+
+    It never goes to another photo: that of a test set without labels may have the same name.
+    """
     if len(photos) == len(labels) == 1:  # as nearly always
         return [(photos[0], labels[0])]
-    candidates = sorted(
-        (-_similarity(place_of(photo)[0], place_of(label)[0]), photo, label)
-        for photo in photos
-        for label in labels
-    )
-    photos_at = Counter((distance, label) for distance, _, label in candidates)
-    free, pairs = set(photos + labels), []
-    for distance, photo, label in candidates:
-        if {photo, label} <= free and photos_at[distance, label] == 1:
-            pairs.append((photo, label))
-            free -= {photo, label}
-    return pairs
+    pairs: dict[str, tuple[float, str]] = {}
+    for label in labels:
+        likeness = {
+            photo: _similarity(place_of(photo)[0], place_of(label)[0])
+            for photo in photos
+        }
+        most = max(likeness.values())
+        nearest = [photo for photo in photos if likeness[photo] == most]
+        if len(nearest) == 1:
+            best = (-most, label)
+            pairs[nearest[0]] = min(pairs.get(nearest[0], best), best)
+    return [(photo, label) for photo, (_, label) in pairs.items()]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -64,6 +64,8 @@ def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPa
         )
         pairs += looked.pairs
         paired = set(chain(*looked.pairs))
+        others += looked.others
+        paired |= looked.others
         rest = [file for file in rest if file.name not in paired]
         labels_alone = labels_alone - paired | looked.labels_alone
     images_alone, labels_alone, more = _sorted_out(files, pairs, rest, labels_alone)

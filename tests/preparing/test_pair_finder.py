@@ -109,6 +109,43 @@ def test_split_may_be_part_of_a_folders_name(tmp_path):
         assert {name.split("_")[0] for name in names} == {what}
 
 
+def kitti(root):
+    """Labels of two kinds, and photos of a test set with the names of those to train on."""
+    colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
+    for n in range(COUNT):
+        photo(root / f"training/image_2/00{n}_10.png", n)
+        photo(root / f"testing/image_2/00{n}_10.png", n)
+        save(root / f"training/semantic/00{n}_10.png", numbers(n))
+        save(root / f"training/semantic_rgb/00{n}_10.png", colors[numbers(n)])
+
+
+def kitti_road(root):
+    """Two labels a photo, which have its number only."""
+    for n in range(COUNT):
+        photo(root / f"training/image_2/um_00{n}.png", n)
+        photo(root / f"testing/image_2/um_00{n}.png", n)
+        save(root / f"training/gt_image_2/um_lane_00{n}.png", numbers(n))
+        save(root / f"training/gt_image_2/um_road_00{n}.png", numbers(n))
+
+
+@pytest.mark.parametrize(
+    ("make", "label"),
+    [(kitti, "semantic/00{}_10"), (kitti_road, "gt_image_2/um_lane_00{}")],
+)
+def test_photo_of_a_test_set_gets_no_label_of_another(tmp_path, capsys, make, label):
+    make(tmp_path / "data")
+    run(tmp_path / "data")
+    found = {}
+    for what in ("train", "val", "test"):
+        part = read_list(tmp_path / f"my_lists/{what}.txt")
+        found |= dict(zip(part.images, part.labels, strict=True))
+    assert all(image.startswith("training/image_2/") for image in found)
+    assert sorted(found.values()) == [
+        f"training/{label.format(n)}.png" for n in range(COUNT)
+    ]
+    assert "left out: 12 pictures that --photos or" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [

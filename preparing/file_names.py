@@ -68,6 +68,11 @@ class File(NamedTuple):
     def folder(self) -> str:
         return self.name.rpartition("/")[0]
 
+    @property
+    def as_folder(self) -> str:
+        """The key of a folder whose name is that of the file."""
+        return "/".join(filter(None, (self.key[0], _plain(self.key[1]))))
+
 
 def list_files(folder: str) -> Iterator[File]:
     """What may be a photo or a label below a folder.
@@ -150,15 +155,19 @@ def _described_folder(folder: str) -> tuple[bool, str] | None:
     parts = folder.split("/")
     if any(part.endswith(_OTHER) for part in parts):
         return None
-    plain = [re.sub("[-_ ]", "", part) for part in parts]
+    plain = [_plain(part) for part in parts]
     is_label = any(_without(_LABEL_FOLDER, part) != part for part in plain)
     words = _LABEL_FOLDER if is_label else _IMAGE_FOLDER
     return is_label, "/".join(filter(None, (_without(words, part) for part in plain)))
 
 
+def _plain(part: str) -> str:
+    return re.sub("[-_ ]", "", part)
+
+
 def split_word(folder: str) -> str | None:
     """train, val and the like, where the name of a folder says so: train, train_images, trainannot."""
-    plain = re.sub("[-_ ]", "", folder.lower())
+    plain = _plain(folder.lower())
     if plain in SPLITS:
         return plain
     for words in (_IMAGE_FOLDER, _LABEL_FOLDER):

@@ -13,9 +13,9 @@ from files.errors import UserError
 from files.text_table import counted
 from preparing.file_names import File, list_files
 from preparing.look import pairs_by_looks, place_of
+from preparing.object_masks import folders_of_masks, refuse_numbered_masks
 from preparing.other_formats import find_other_format, kind_of, way_out
 
-_LEAST_FOLDERS = 3  # of masks: fewer may be labels whose names were mistaken
 Pair = tuple[str, str]
 
 
@@ -51,7 +51,7 @@ def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPa
     files = list(list_files(folder))
     files, others = _as_asked(files, photos_in, labels_in)
     pairs, rest = _pairs_by_words(folder, files)
-    masks, rest = _folders_of_masks(files, rest)
+    masks, rest = folders_of_masks(files, rest)
     pairs += masks
     labels_alone = {file.name for file in rest if file.is_label}
     if len(labels_alone) < len(rest):
@@ -68,6 +68,8 @@ def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPa
         paired |= looked.others
         rest = [file for file in rest if file.name not in paired]
         labels_alone = labels_alone - paired | looked.labels_alone
+    if not labels_in:
+        refuse_numbered_masks(folder, pairs, files)
     images_alone, labels_alone, more = _sorted_out(files, pairs, rest, labels_alone)
     labels_alone = [n for n in labels_alone if _is_surely_label(folder, n, pairs)]
     if not pairs:
@@ -117,38 +119,6 @@ def _pairs_by_words(folder: str, files: list[File]) -> tuple[list[Pair], list[Fi
         pairs.append((found[0].name, label.name))
         paired |= {found[0].name, label.name}
     return pairs, [file for file in files if file.name not in paired]
-
-
-def _folders_of_masks(
-    files: list[File], rest: list[File]
-) -> tuple[list[Pair], list[File]]:
-    """Photos that lie alone in a folder beside one of masks, as ID/images/ID.png, ID/masks/*.png.
-
-    Args:
-        files: all of the data set.
-        rest: those that are in no pair yet.
-
-    Returns:
-        tuple: (photo, folder of masks), and the files that are still left over.
-    """
-    in_folder, beside = defaultdict(list), defaultdict(list)
-    for file in files:
-        in_folder[file.folder].append(file)
-    for file in rest:
-        beside[file.key[0]].append(file)
-    pairs = []
-    for found in beside.values():
-        photos = [file for file in found if not file.is_label]
-        folders = {file.folder for file in found if file.is_label}
-        if len(photos) != 1 or len(folders) != 1 or photos[0].folder in folders:
-            continue
-        (masks,) = folders
-        if len(in_folder[photos[0].folder]) == 1 and {*in_folder[masks]} <= {*found}:
-            pairs.append((photos[0].name, masks))
-    if len(pairs) < _LEAST_FOLDERS:
-        return [], rest
-    photos, folders = map(set, zip(*pairs, strict=True))
-    return pairs, [f for f in rest if f.name not in photos and f.folder not in folders]
 
 
 def _sorted_out(

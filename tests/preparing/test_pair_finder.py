@@ -39,6 +39,45 @@ def test_folder_of_masks_is_the_label_of_the_photo_beside_it(tmp_path):
         np.testing.assert_array_equal(label, expected)
 
 
+def halves(root, *names):
+    """Two masks for each photo, named like it: what is white on the left, and on the right."""
+    for n in range(COUNT):
+        photo(root / f"images/cell {n}.png", n)
+        for name, columns in zip(names, (slice(24), slice(24, 48)), strict=True):
+            mask = np.zeros((32, 48), np.uint8)
+            mask[:, columns] = numbers(n)[:, columns] * 255
+            save(root / "masks" / name.format(n), mask)
+
+
+def test_folder_of_masks_may_have_the_name_of_the_photo(tmp_path):
+    data = tmp_path / "data"
+    halves(data, "cell {}/0.png", "cell {}/1.png")
+    load_config(run(data))
+    table = chainer.global_config.user_train_args.label_table
+    found = read_list(tmp_path / "my_lists/train.txt")
+    assert found.images[3] == "images/cell 3.png"
+    label = read_label(found.label_path(str(data), 3), table, (32, 48))
+    np.testing.assert_array_equal(label, numbers(3))
+
+
+def test_masks_of_objects_in_one_folder_are_not_taken_for_a_label(tmp_path):
+    halves(tmp_path / "data", "cell {}_0.png", "cell {}_1.png")
+    sentence = (
+        "several labels, masks/cell 0_0.png and masks/cell 0_1.png; .*masks/cell 0/"
+    )
+    with pytest.raises(UserError, match=sentence):
+        run(tmp_path / "data")
+    run(tmp_path / "data", "--labels", "_1.png")
+    assert read_list(tmp_path / "my_lists/val.txt").labels == ["masks/cell 4_1.png"]
+
+
+def test_words_say_which_of_numbered_labels_counts(tmp_path):
+    halves(tmp_path / "data", "cell {}_manual1.png", "cell {}_manual2.png")
+    run(tmp_path / "data")
+    labels = read_list(tmp_path / "my_lists/val.txt").labels
+    assert labels == ["masks/cell 4_manual1.png"]
+
+
 def test_jpeg_masks_are_read_as_they_were_before_jpeg_changed_them(tmp_path, capsys):
     """Kvasir-SEG. 8-pixel blocks that hold an edge are changed most."""
     data = tmp_path / "data"

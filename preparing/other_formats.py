@@ -9,10 +9,11 @@ _MOST_BYTES = 1 << 16  # of each, at its beginning
 # What the beginning of a file holds, by its ending, and what made it.
 _SIGNS = {
     ".json": (
+        # It has annotations, too.
+        (r'"(brushlabels|polygonlabels|from_name)"', "Label Studio's JSON"),
         (r'"(annotations|categories|segmentation|iscrowd)"\s*:', "COCO's JSON"),
         (r'"(classTitle|geometryType|classId)"', "Supervisely's JSON"),
         (r'"(shape_attributes|_via_settings|regions)"', "the JSON of VGG's VIA"),
-        (r'"(brushlabels|polygonlabels|from_name)"', "Label Studio's JSON"),
         (r'"imgHeight"', "Cityscapes' polygons"),
     ),
     ".txt": ((r"\A\d+(\s+[01]?\.\d+){4,}\s*$", "YOLO's text files"),),

@@ -16,6 +16,7 @@ from preparing.look import pairs_by_looks, place_of
 from preparing.object_masks import folders_of_masks, refuse_numbered_masks
 from preparing.other_formats import find_other_format, kind_of, way_out
 
+_LOOKED_AT = 3  # JSON files of a folder
 Pair = tuple[str, str]
 
 
@@ -48,7 +49,7 @@ def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPa
     """
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder")
-    files = list(list_files(folder))
+    files, other_json = _without_other_json(folder, list(list_files(folder)))
     files, others = _as_asked(files, photos_in, labels_in)
     pairs, rest = _pairs_by_words(folder, files)
     masks, rest = folders_of_masks(files, rest)
@@ -73,8 +74,7 @@ def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPa
     images_alone, labels_alone, more = _sorted_out(files, pairs, rest, labels_alone)
     labels_alone = [n for n in labels_alone if _is_surely_label(folder, n, pairs)]
     if not pairs:
-        raise UserError(_no_pair(folder, images_alone, labels_alone))
-    _refuse_other_json(folder, pairs[0][1])
+        raise UserError(_no_pair(folder, images_alone, labels_alone, other_json))
     if labels_alone:
         raise UserError(
             f"{folder}: {counted(len(labels_alone), 'label')} without a photo"
@@ -82,6 +82,37 @@ def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPa
             "folder"
         )
     return FoundPairs(sorted(pairs), images_alone, sorted(others + more))
+
+
+def _without_other_json(
+    folder: str, files: list[File]
+) -> tuple[list[File], str | None]:
+    """The files without the JSON of folders that hold none of LabelMe's; and the path of one such JSON.
+
+    Cameras and other tools write JSON beside photos and labels, too.
+    """
+    json_in = defaultdict(list)
+    for file in files:
+        if file.name.lower().endswith(".json"):
+            json_in[file.folder].append(os.path.join(folder, file.name))
+    other = {
+        place: paths[0]
+        for place, paths in json_in.items()
+        if not any(map(_is_labelme, sorted(paths)[:_LOOKED_AT]))
+    }
+    kept = [
+        file
+        for file in files
+        if file.folder not in other or not file.name.lower().endswith(".json")
+    ]
+    return kept, next(iter(other.values()), None)
+
+
+def _is_labelme(path: str) -> bool:
+    if os.path.isfile(path):  # opening a pipe could wait for ever
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            return b'"shapes"' in file.read(MAX_LABELME_BYTES)
+    return False
 
 
 def _as_asked(
@@ -160,30 +191,25 @@ def _is_surely_label(folder: str, name: str, pairs: list[Pair]) -> bool:
     """Whether a file without a photo is a label: other JSON, npz and GIF files lie in many folders."""
     ending = os.path.splitext(name)[1].lower()
     if ending == ".json":
-        path = os.path.join(folder, name)
-        if not os.path.isfile(path):  # opening a pipe could wait for ever
-            return False
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            return b'"shapes"' in file.read(MAX_LABELME_BYTES)
+        return _is_labelme(os.path.join(folder, name))
     if ending == ".npz":
         return name.lower().endswith("_l.npz")
     place = place_of(name)
     return ending in PICTURE_ENDINGS or any(place_of(lbl) == place for _, lbl in pairs)
 
 
-def _refuse_other_json(folder: str, label: str) -> None:
-    """Raise a UserError where JSON beside photos is that of another tool than LabelMe."""
-    if label.lower().endswith(".json"):
-        other = kind_of(os.path.join(folder, label))
-        if other:
-            raise UserError(f"{os.path.join(folder, label)}: {way_out(other)}")
-
-
-def _no_pair(folder: str, images_alone: list[str], labels_alone: list[str]) -> str:
+def _no_pair(
+    folder: str,
+    images_alone: list[str],
+    labels_alone: list[str],
+    other_json: str | None,
+) -> str:
     """What to say, where no photo has a label."""
     other = find_other_format(folder)
     if other:
         return f"{other}: {way_out(kind_of(other))}"
+    if other_json:
+        return f"{other_json}: not a file of LabelMe, and there is no other label of a photo"
     return (
         f"{folder}: no photo with a label among {counted(len(images_alone), 'photo')} and "
         f"{counted(len(labels_alone), 'label')}{_examples(images_alone[:1] + labels_alone[:1])}"

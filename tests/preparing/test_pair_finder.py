@@ -148,6 +148,28 @@ def test_split_may_be_part_of_a_folders_name(tmp_path):
         assert {name.split("_")[0] for name in names} == {what}
 
 
+@pytest.mark.parametrize("place", ["images", "masks"])
+def test_json_that_is_not_labelmes_is_no_label(tmp_path, capsys, place):
+    """A camera's data beside photos (A2D2), or polygons beside labels (ApolloScape)."""
+    for n in range(COUNT):
+        photo(tmp_path / f"data/images/{n}.jpg", n)
+        save(tmp_path / f"data/masks/{n}.png", numbers(n))
+        (tmp_path / f"data/{place}/{n}.json").write_text('{"exposure": 0.01}')
+    run(tmp_path / "data")
+    assert read_list(tmp_path / "my_lists/val.txt").labels == ["masks/4.png"]
+    assert "left out: nothing" in capsys.readouterr().out
+
+
+def test_json_of_an_unknown_tool_alone_is_a_sentence(tmp_path):
+    for n in range(COUNT):
+        photo(tmp_path / f"data/{n}.jpg", n)
+        (tmp_path / f"data/{n}.json").write_text('{"exposure": 0.01}')
+    with pytest.raises(
+        UserError, match=r"\d.json: not a file of LabelMe, and there is"
+    ):
+        run(tmp_path / "data")
+
+
 def kitti(root):
     """Labels of two kinds, and photos of a test set with the names of those to train on."""
     colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
@@ -190,6 +212,7 @@ def test_photo_of_a_test_set_gets_no_label_of_another(tmp_path, capsys, make, la
     [
         ("annotations/a.json", '{"annotations": [], "images": []}', "COCO's JSON"),
         ("0.jpg.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely's JSON"),
+        ("a.json", '[{"annotations": [{"from_name": 1}]}]', "Label Studio's JSON"),
         ("via.json", '{"0.jpg1": {"regions": []}}', "the JSON of VGG's VIA"),
         ("labels/0.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n", "YOLO's text files"),
         ("Annotations/0.xml", "<annotation/>", "XML"),

@@ -25,7 +25,7 @@ from preparing.pair_finder import FoundPairs, find_pairs
 from preparing.splits import (
     Lists,
     read_groups,
-    split_by_folders,
+    split_as_given,
     split_in_blocks,
     split_in_folds,
 )
@@ -123,9 +123,9 @@ def divide(arguments, pairs: list[tuple[str, str]]) -> tuple[Lists, list[Lists],
     if arguments.folds is not None:
         folds = split_in_folds(units, arguments.folds, seed)
     if not (arguments.shuffle or arguments.groups):
-        lists = split_by_folders(arguments.folder, pairs)
-        if lists:
-            return lists, folds, "as the folder is divided"
+        given = split_as_given(arguments.folder, pairs)
+        if given:
+            return given[0], folds, given[1]
     return split_in_blocks(units, seed), folds, order
 
 

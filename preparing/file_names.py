@@ -45,7 +45,9 @@ SPLITS = (
     "val",
     "testing",
     "test",
+    *("tr", "ts", "te"),
 )
+_DEEP = 4  # folders below each other: VOCdevkit/VOC2012/ImageSets/Segmentation
 
 
 class File(NamedTuple):
@@ -88,6 +90,27 @@ def list_files(folder: str) -> Iterator[File]:
             continue
         yield from _described_files(folder, inside, names)
         waiting += [f"{inside}{name}/" for name in sorted(folders, reverse=True)]
+
+
+def find_files(folder: str, pattern: re.Pattern) -> Iterator[str]:
+    """Files of a name in a folder and those below, down to the fourth; the nearest first.
+
+    Args:
+        folder: the data set.
+        pattern: what the name in small letters must be.
+    """
+    level = [""]
+    for _ in range(_DEEP + 1):
+        below = []
+        for inside in level:
+            folders, names = _contents(folder, inside)
+            yield from (
+                inside + name
+                for name in sorted(names)
+                if pattern.fullmatch(name.lower())
+            )
+            below += [f"{inside}{name}/" for name in sorted(folders)]
+        level = below
 
 
 def _contents(folder: str, inside: str) -> tuple[list[str], list[str]]:
@@ -175,6 +198,12 @@ def split_word(folder: str) -> str | None:
         if rest in SPLITS:
             return rest
     return None
+
+
+def split_word_within(folder: str) -> str | None:
+    """The same, where it is one of several words: Task1_Training_Input, train2017."""
+    words = re.findall("[a-z]+", folder.lower())
+    return next((word for word in words if word in SPLITS), None)
 
 
 def _without(words: re.Pattern, part: str) -> str:

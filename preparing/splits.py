@@ -1,32 +1,32 @@
 """Divides pairs into those to train on, to watch the training with, and to score; for prepare.py."""
 
-import os
 import random
 from itertools import chain, pairwise
 
 from files.errors import UserError
 from files.text_file import read_text
-from preparing.file_names import split_word
+from preparing.file_names import split_word, split_word_within
+from preparing.own_lists import read_own_lists
 
 _NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val"}
 _NAMES |= {"validation": "val", "test": "test", "testing": "test", "trainval": "train"}
+_NAMES |= {"tr": "train", "ts": "test", "te": "test"}
 _SHARES = (0.7, 0.15)  # to train on, to watch with; the rest is scored
 Pair = tuple[str, str]
 Lists = dict[str, list[Pair]]
 
 
-def split_by_folders(folder: str, pairs: list[Pair]) -> Lists | None:
-    """The division that the folder has: by train/ val/ test/, or by VOC's ImageSets.
+def split_as_given(folder: str, pairs: list[Pair]) -> tuple[Lists, str] | None:
+    """The division that the folder has, by lists or by train/ val/ test/, and how it is made.
 
     What it lacks is taken from the end of what it has. None if it has no division.
     """
-    of = _voc_sets(folder)
+    sets, place = read_own_lists(folder, [image for image, _ in pairs])
     lists: Lists = {"train": [], "val": [], "test": []}
     for image, label in pairs:
-        stem = os.path.splitext(image.rpartition("/")[2])[0]
-        what = of.get(stem) or _split_of(image)
+        what = sets.get(image) or _split_of(image)
         if what:
-            lists[what].append((image, label))
+            lists[_NAMES[what]].append((image, label))
     if not lists["train"] or not (lists["val"] or lists["test"]):
         return None
     for missing, other in (("val", "test"), ("test", "val")):
@@ -35,22 +35,15 @@ def split_by_folders(folder: str, pairs: list[Pair]) -> Lists | None:
                 return None
             half = len(lists[other]) // 2
             lists[missing], lists[other] = lists[other][half:], lists[other][:half]
-    return lists
+    return lists, f"by the lists in {place}" if sets else "as the folder is divided"
 
 
 def _split_of(image: str) -> str | None:
-    words = map(split_word, image.split("/")[:-1])
-    return next((_NAMES[word] for word in words if word), None)
-
-
-def _voc_sets(folder: str) -> dict[str, str]:
-    """{stem of an image: train, val or test} by ImageSets/Segmentation/*.txt."""
-    found = {}
-    for what in ("test", "val", "train"):
-        path = os.path.join(folder, "ImageSets", "Segmentation", f"{what}.txt")
-        if os.path.isfile(path):
-            found |= dict.fromkeys(read_text(path, "ImageSets", 1 << 27).split(), what)
-    return found
+    """What the folders of an image say; trainval only where none says more."""
+    folders = image.split("/")[:-1]
+    words = list(filter(None, map(split_word, folders)))
+    words = words or list(filter(None, map(split_word_within, folders)))
+    return min(words, key="trainval".__eq__, default=None)
 
 
 def read_groups(path: str, pairs: list[Pair]) -> list[list[Pair]]:

@@ -20,7 +20,12 @@ from preparing.config_writer import (
     image_scale,
     write_files,
 )
-from preparing.label_survey import LabelSurvey, classes_of, survey_labels
+from preparing.label_survey import (
+    LabelSurvey,
+    classes_of,
+    labels_without_a_class,
+    survey_labels,
+)
 from preparing.pair_finder import FoundPairs, find_pairs
 from preparing.splits import (
     Lists,
@@ -47,6 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     known = find_class_names(arguments.folder)
     rows, keys = classes_of(found, names, table_in(arguments.folder), known)
 
+    empty = labels_without_a_class(found, keys)
+    if empty:
+        pairs = pairs.without(empty)
+        lists, folds, how = divide(arguments, pairs.pairs)
     stem = os.path.splitext(arguments.output)[0]
     settings, notes = settings_for(arguments, found, keys, len(lists["train"]), stem)
     lines = summary(pairs, found, rows, settings, lists, how, len(sample))
@@ -220,6 +229,7 @@ def summary(
         f"{counted(len(names), what)} ({', '.join(names[:3])})"
         for names, what in (
             (pairs.images_alone, "photo without a label"),
+            (pairs.empty, "label in which no pixel counts"),
             (pairs.others, "picture that --photos or --labels may name"),
             (unlisted, "pair in none of the data set's lists"),
         )

@@ -36,6 +36,7 @@ class LabelSurvey:
         sizes (Counter): {(H, W): images}.
         in_ch (int): 3 if any image has colours, else 1.
         is_jpeg (bool): whether a label is a JPEG.
+        uniform (dict): {label: its number}, where all pixels have the same.
         class_colors (list or None): the colours of the classes, where pixels have others near
             them: the labels were smoothed, or saved as JPEG.
     """
@@ -46,6 +47,7 @@ class LabelSurvey:
     sizes: Counter = field(default_factory=Counter)
     in_ch: int = 1
     is_jpeg: bool = False
+    uniform: dict[str, int] = field(default_factory=dict)
     class_colors: list[Color] | None = None
 
 
@@ -64,7 +66,7 @@ def survey_labels(folder: str, pairs: list[tuple[str, str]]) -> LabelSurvey:
         found.sizes[size] += 1
         if picture.ndim == 3:
             found.in_ch = 3
-        kind = _count(found, path, size)
+        kind = _count(found, folder, label, size)
         if found.kind not in ("", kind):
             raise UserError(
                 f"{path}: a label of {kind}, but {os.path.join(folder, pairs[0][1])} is one of "
@@ -75,8 +77,9 @@ def survey_labels(folder: str, pairs: list[tuple[str, str]]) -> LabelSurvey:
     return found
 
 
-def _count(found: LabelSurvey, path: str, size: tuple[int, int]) -> str:
+def _count(found: LabelSurvey, folder: str, label: str, size: tuple[int, int]) -> str:
     """Count the classes of a label; gives its kind."""
+    path = os.path.join(folder, label)
     if path.lower().endswith(".json"):
         found.pixels.update(labelme_names(path, size))
         return "shapes"
@@ -85,6 +88,8 @@ def _count(found: LabelSurvey, path: str, size: tuple[int, int]) -> str:
     if stored.pixels.ndim == 2:
         values, pixels = np.unique(stored.pixels, return_counts=True)
         found.pixels.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
+        if len(values) == 1:
+            found.uniform[label] = int(values[0])
         if stored.palette is None:
             return "numbers"
         if values[-1] >= len(stored.palette) and values[-1] != _NO_CLASS:
@@ -179,6 +184,19 @@ def classes_of(
     if void and len(void) < len(names):
         keys["ignore_labels"] = void
     return [(*color, name) for color, name in zip(colors, names, strict=True)], keys
+
+
+def labels_without_a_class(found: LabelSurvey, keys: dict) -> set[str]:
+    """The labels in which no pixel counts, as Cityscapes has them for the photos of its test.
+
+    Args:
+        found: the labels.
+        keys: of the configuration, as classes_of() gives them.
+    """
+    if "label_values" in keys:  # 255 is white there, which is a class
+        return set()
+    ignored = keys.get("ignore_index", _NO_CLASS)
+    return {label for label, number in found.uniform.items() if number == ignored}
 
 
 def _is_no_class_name(name: str) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -28,11 +29,18 @@ class FoundPairs(NamedTuple):
             folder of masks.
         images_alone (list of str): photos without a label.
         others (list of str): other pictures named like these photos, such as further labels.
+        empty (sequence of str): labels that were left out, as no pixel of them counts.
     """
 
     pairs: list[Pair]
     images_alone: list[str]
     others: list[str]
+    empty: Sequence[str] = ()
+
+    def without(self, labels: set[str]) -> "FoundPairs":
+        """The same without some labels."""
+        kept = [pair for pair in self.pairs if pair[1] not in labels]
+        return self._replace(pairs=kept, empty=sorted(labels))
 
 
 def find_pairs(folder: str, photos_in: str = "", labels_in: str = "") -> FoundPairs:

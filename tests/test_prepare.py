@@ -154,6 +154,27 @@ def test_photo_without_a_label_is_said(tmp_path, capsys):
     assert "left out: 1 photo without a label (images/alone.png)" in output
 
 
+def test_label_in_which_no_pixel_counts_is_left_out(tmp_path, capsys):
+    """Cityscapes' labels of its test photos hold nothing but 255."""
+    cityscapes(tmp_path / "data")
+    for n in range(COUNT):
+        place = f"test/city/{n}"
+        photo(tmp_path / f"data/leftImg8bit/{place}_leftImg8bit.png", n)
+        label = tmp_path / f"data/gtFine/{place}_gtFine_labelTrainIds.png"
+        save(label, NUMBERS * 0 + 255)
+    run(tmp_path / "data")
+    output = capsys.readouterr().out
+    assert "6 labels in which no pixel counts (gtFine/test/city/0_gtFine_" in output
+    assert "lists: train 3, val 1, test 2 (as the folder is divided)" in output
+
+
+def test_mask_that_is_white_all_over_counts(tmp_path, capsys):
+    bowl(tmp_path / "data")
+    save(tmp_path / "data/masks/0.png", NUMBERS * 0 + 255)
+    run(tmp_path / "data")
+    assert "left out: nothing" in capsys.readouterr().out
+
+
 def test_same_number_makes_no_pair_where_words_made_others(tmp_path, capsys):
     bowl(tmp_path / "data")
     photo(tmp_path / "data/images/new_77.png", 0)

@@ -13,7 +13,7 @@ from dataset.label_table import LabelTable
 from dataset.labelme import labelme_names
 from files.errors import UserError, has_control_characters
 from files.progress_bar import progress_bar
-from preparing.class_names import Key
+from preparing.class_names import Key, known_names
 from preparing.smoothed import Color, class_colors
 
 _MAX_COLORS = 255
@@ -164,7 +164,7 @@ def classes_of(
             f"{', '.join(map(str, sorted(found.pixels)[:12]))}); write one name for each class"
         )
     if known and not given and found.kind != "shapes":
-        default_names = _known_names(found, colors, default_names, known)
+        default_names = known_names(found.kind, colors, default_names, known)
     names = names or default_names
     bad = next(filter(_is_no_class_name, names), None)
     if bad is not None:
@@ -239,23 +239,6 @@ def _rows(found: LabelSurvey, given: LabelTable | None):
     if colors == [_BLACK, _WHITE]:
         names = _names_of_colors(colors)
     return colors, {}, names
-
-
-def _known_names(
-    found: LabelSurvey, colors: list[Color], names: list[str], known: dict[Key, str]
-) -> list[str]:
-    """The names of classes by their colours or numbers, where a data set has them.
-
-    Numbers may be those of the rows of a table of colours.
-    """
-    by_number = {key: name for key, name in known.items() if isinstance(key, int)}
-    if found.kind in ("numbers", "palette"):
-        known = by_number or dict(enumerate(known.values())) | known
-        keys = range(len(colors))
-    else:
-        keys = colors
-    found_names = [known.get(key, name) for key, name in zip(keys, names, strict=True)]
-    return found_names if len(set(found_names)) == len(names) else names
 
 
 def _names_of_colors(colors: list[Color]) -> list[str]:

@@ -148,13 +148,42 @@ def test_numbers_outside_the_table_of_the_folder(tmp_path, given):
             *("class_dict.csv", "name,r,g,b\nsky,1,2,3\nroad,4,5,6\n"),
             *(one_bit, ["sky", "road"]),
         ),
+        # LabelMe's and PaddleSeg's: a name a line, from 0.
+        (
+            *("set/class_names.txt", "__ignore__\n_background_\ndog\n"),
+            *(one_bit, ["_background_", "dog"]),
+        ),
+        # It may leave the background out, so that 0 is another class.
+        ("labels.txt", "cat\ndog\n", one_bit, None),
+        # nnU-Net's, and its first version's.
+        (
+            *("dataset.json", '{"labels": {"road": 1, "field": 0, "a": [1, 2]}}'),
+            *(one_bit, ["field", "road"]),
+        ),
+        (
+            *("d/dataset.json", '{"labels": {"0": "field", "1": "road"}}'),
+            *(one_bit, ["field", "road"]),
+        ),
+        # Mapillary's.
+        (
+            *("config.json", '{"labels": [{"readable": "Bird"}, {"readable": "Bee"}]}'),
+            *(one_bit, ["Bird", "Bee"]),
+        ),
+        *(
+            ("dataset.json", content, one_bit, None)
+            for content in ("{", "[" * 5000, "[]", '{"labels": 3}', '{"labels": [3]}')
+        ),
+        (
+            *("a/b/label_class_dict.csv", "name,r,g,b\nsky,0,0,9\nsea,7,0,0\n"),
+            *(colored, ["sky", "sea"]),
+        ),
         # A name that stands for two colours is none.
         ("class_dict.csv", "name,r,g,b\na,7,0,0\na,0,0,9\n", colored, None),
     ],
 )
 def test_names_of_a_data_sets_own_table(tmp_path, file, content, save, expected):
     found = survey(tmp_path, "l.png", save)
-    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / file).write_text(content)
     rows, _ = classes_of(found, [], None, find_class_names(str(tmp_path)))
     assert [row[3] for row in rows] == (expected or ["class 0", "class 1"])

@@ -84,12 +84,11 @@ def refuse_numbered_masks(folder: str, pairs: list[Pair], files: list[File]) -> 
         files: all of the data set.
     """
     paired = set(chain(*pairs))
+    others = [file for file in files if file.name not in paired]
+    if not others:
+        return
     keys = {file.key for file in files if file.name in paired and file.is_label}
-    more = {
-        _without_number(file.name): file.name
-        for file in files
-        if file.name not in paired and file.key not in keys
-    }
+    more = {_without_number(f.name): f.name for f in others if f.key not in keys}
     for photo, label in pairs:
         other = more.get(_without_number(label))
         name = os.path.splitext(photo.rpartition("/")[2])[0]

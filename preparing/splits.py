@@ -1,6 +1,7 @@
 """Divides pairs into those to train on, to watch the training with, and to score; for prepare.py."""
 
 import random
+from functools import lru_cache
 from itertools import chain, pairwise
 
 from files.errors import UserError
@@ -24,7 +25,7 @@ def split_as_given(folder: str, pairs: list[Pair]) -> tuple[Lists, str] | None:
     sets, place = read_own_lists(folder, [image for image, _ in pairs])
     lists: Lists = {"train": [], "val": [], "test": []}
     for image, label in pairs:
-        what = sets.get(image) or _split_of(image)
+        what = sets.get(image) or _split_of(image.rpartition("/")[0])
         if what:
             lists[_NAMES[what]].append((image, label))
     if not lists["train"] or not (lists["val"] or lists["test"]):
@@ -38,9 +39,10 @@ def split_as_given(folder: str, pairs: list[Pair]) -> tuple[Lists, str] | None:
     return lists, f"by the lists in {place}" if sets else "as the folder is divided"
 
 
-def _split_of(image: str) -> str | None:
-    """What the folders of an image say; trainval only where none says more."""
-    folders = image.split("/")[:-1]
+@lru_cache(maxsize=1 << 16)
+def _split_of(folder: str) -> str | None:
+    """What the images of a folder are for, by its path; trainval only where no word says more."""
+    folders = folder.split("/")
     words = list(filter(None, map(split_word, folders)))
     words = words or list(filter(None, map(split_word_within, folders)))
     return min(words, key="trainval".__eq__, default=None)

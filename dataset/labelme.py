@@ -4,6 +4,7 @@ A pixel belongs to a shape if its centre does. Coordinates are pixels, x to the 
 from the upper left corner of the image, as LabelMe has them.
 """
 
+import base64
 import math
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -11,7 +12,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from dataset.image_reader import decode
 from dataset.label_table import LabelTable
+from dataset.picture_header import checked_picture
 from files.errors import UserError, printable
 from files.text_file import regular_size
 
@@ -21,7 +24,8 @@ _MAX_SHAPES = 20_000
 # Pixels of all shapes' frames and crossings of their edges with rows, together: some seconds.
 _MAX_WORK = 1 << 30
 _MAX_CROSSINGS = 1 << 22  # of one shape, at about 60 bytes each
-_LINE_WIDTH = 10  # pixels, as LabelMe's own label_file_to_mask has it
+# Pixels, as LabelMe's own shape_to_mask has them.
+_LINE_WIDTH, _POINT_RADIUS = 10, 5
 _IGNORED = "__ignore__"  # LabelMe's name for what does not count
 
 _Coordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
@@ -30,9 +34,10 @@ _Coordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
 class _Shape(BaseModel):
     label: str
     points: list[tuple[_Coordinate, _Coordinate]]
-    shape_type: Literal["polygon", "rectangle", "circle", "line", "linestrip"] = (
-        "polygon"
-    )
+    shape_type: Literal[
+        "polygon", "rectangle", "circle", "line", "linestrip", "point", "mask"
+    ] = "polygon"
+    mask: str | None = None
     line_width: Annotated[float, Field(gt=0, le=1e4)] = _LINE_WIDTH
 
 
@@ -62,35 +67,44 @@ def read_labelme(path: str, table: LabelTable, size: tuple[int, int]) -> np.ndar
     classes = np.full(size, table.background, np.int16)
     numbers = {name: number for number, name in enumerate(table.names)}
     numbers[_IGNORED] = -1
-    work = 0
     for place, shape in enumerate(content.shapes, 1):
-        where = _described(path, place, shape)
         if shape.label not in numbers:
             raise UserError(
-                f"{where} is of no class in {table.path}; add the row, or name the shape "
-                f"{_IGNORED} if it does not count"
+                f"{_described(path, place, shape)} is of no class in {table.path}; add the row, "
+                f"or name the shape {_IGNORED} if it does not count"
             )
-        for frame, polygon in _outlines(where, shape, size):
-            work += _work(frame, polygon)
-            if work > _MAX_WORK:
-                raise UserError(f"{path}: its shapes are too many, or too large")
-            part = classes[frame]
-            mask = _disc(frame, shape) if polygon is None else _inside(frame, polygon)
-            part[mask] = numbers[shape.label]
+    for shape, frame, mask in _painted(path, content, size):
+        classes[frame][mask] = numbers[shape.label]
     return table.hide_ignored(classes)
 
 
 def labelme_names(path: str, size: tuple[int, int]) -> list[str]:
-    """The class of each shape of a file of LabelMe.
+    """The class of each shape of a file of LabelMe, all of which can be painted.
 
     Args, Raises: as read_labelme().
     """
     content = _parse(path)
     _refuse_other_size(path, content, size)
-    for place, shape in enumerate(content.shapes, 1):
-        for _ in _outlines(_described(path, place, shape), shape, size):
-            pass  # it raises where a shape has too few points
+    for _ in _painted(path, content, size):
+        pass
     return [shape.label for shape in content.shapes]
+
+
+def _painted(path: str, content: _LabelMe, size: tuple[int, int]):
+    """The shapes in their order, each part of one with its frame and which pixels of it are covered."""
+    work = 0
+    for place, shape in enumerate(content.shapes, 1):
+        where = _described(path, place, shape)
+        for frame, polygon in _outlines(where, shape, size):
+            work += _work(frame, polygon)
+            if work > _MAX_WORK:
+                raise UserError(f"{path}: its shapes are too many, or too large")
+            if polygon is not None:
+                yield shape, frame, _inside(frame, polygon)
+            elif shape.shape_type == "mask":
+                yield shape, frame, _stored_mask(where, frame, shape)
+            else:
+                yield shape, frame, _disc(frame, shape)
 
 
 def _described(path: str, place: int, shape: _Shape) -> str:
@@ -130,18 +144,23 @@ def _parse(path: str) -> _LabelMe:
 def _outlines(where: str, shape: _Shape, size: tuple[int, int]):
     """The parts of a shape: its frame within the image (two slices), and a polygon (n, 2) of x, y.
 
-    The polygon of a circle is None.
+    The polygon of a circle, a point or a mask is None.
     """
     points = np.array(shape.points, np.float64).reshape(-1, 2)
     kind, count = shape.shape_type, len(points)
-    least = 3 if kind == "polygon" else 2
-    if count < least or (kind in ("circle", "line") and count != 2):
+    least = {"polygon": 3, "point": 1}.get(kind, 2)
+    if count < least or (
+        kind in ("circle", "line", "point", "mask") and count != least
+    ):
         raise UserError(
             f"{where}: a {kind} of {count} points; it needs "
             f"{least}{' or more' if kind in ('polygon', 'linestrip') else ''}"
         )
-    if kind == "circle":
-        radius = math.dist(*points)
+    if kind == "mask":
+        yield _frame_of_mask(where, shape, size), None
+        return
+    if kind in ("circle", "point"):
+        radius = _radius(shape)
         yield _frame(np.array([points[0] - radius, points[0] + radius]), size), None
         return
     if kind in ("line", "linestrip"):
@@ -183,10 +202,41 @@ def _work(frame: tuple[slice, slice], polygon: np.ndarray | None) -> int:
 
 
 def _disc(frame: tuple[slice, slice], shape: _Shape) -> np.ndarray:
-    """Which pixels of a frame lie in a circle of LabelMe's: its centre and a point of its rim."""
-    centre, rim = shape.points
+    """Which pixels of a frame lie in a circle or point of LabelMe's."""
+    centre = shape.points[0]
     x, y = _centres(frame[1]) - centre[0], _centres(frame[0]) - centre[1]
-    return x * x + (y * y)[:, None] <= math.dist(centre, rim) ** 2
+    return x * x + (y * y)[:, None] <= _radius(shape) ** 2
+
+
+def _radius(shape: _Shape) -> float:
+    """Of a circle: its centre and a point of its rim; or of a point."""
+    if shape.shape_type == "point":
+        return _POINT_RADIUS
+    return math.dist(*shape.points)
+
+
+def _frame_of_mask(
+    where: str, shape: _Shape, size: tuple[int, int]
+) -> tuple[slice, slice]:
+    (left, top), (right, bottom) = np.array(shape.points).astype(int).tolist()
+    if not (0 <= left <= right < size[1] and 0 <= top <= bottom < size[0]):
+        raise UserError(f"{where}: a mask that leaves the image")
+    return slice(top, bottom + 1), slice(left, right + 1)
+
+
+def _stored_mask(where: str, frame: tuple[slice, slice], shape: _Shape) -> np.ndarray:
+    """Which pixels of a frame are set in the PNG that LabelMe stores in base64: bool (h, w)."""
+    try:
+        content = base64.b64decode(shape.mask or "", validate=True)
+    except ValueError:
+        raise UserError(f"{where}: its 'mask' is not in base64") from None
+    content, pixels = checked_picture(where, content)
+    height, width = (part.stop - part.start for part in frame)
+    # Before it is decoded: a few bytes may hold a picture far larger than the image.
+    mask = decode(where, content) if pixels == height * width else None
+    if mask is None or mask.shape[:2] != (height, width):
+        raise UserError(f"{where}: its 'mask' is not {width} x {height} pixels large")
+    return np.atleast_3d(mask).max(axis=2) > 0
 
 
 def _centres(part: slice) -> np.ndarray:

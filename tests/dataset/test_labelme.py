@@ -1,14 +1,18 @@
 """LabelMe's shapes, compared with matplotlib's test of which points lie in a polygon."""
 
+import base64
+import io
 import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
+from PIL import Image
 
 from dataset.label_reader import read_label
 from dataset.label_table import LabelTable
+from dataset.labelme import labelme_names
 from files.errors import UserError
 
 SIZE = 40, 60  # height, width
@@ -101,6 +105,64 @@ def test_slanting_line_is_a_rectangle_of_its_width(tmp_path):
     np.testing.assert_array_equal(label, np.where(expected, 2, -1))
 
 
+def test_point_is_a_disc_of_five_pixels(tmp_path):
+    label = read(tmp_path, shape("Car", [(20.2, 15.3)], "point"))
+    distance = np.hypot(*np.moveaxis(centres() - (20.2, 15.3), 2, 0))
+    np.testing.assert_array_equal(label, np.where(distance <= 5, 2, -1))
+
+
+def in_base64(mask: np.ndarray) -> str:
+    content = io.BytesIO()
+    Image.fromarray(mask).save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
+
+
+@pytest.mark.parametrize("white", [1, 255, True])
+def test_mask_is_put_where_its_corners_are(tmp_path, white):
+    """As LabelMe's own shapes_to_label has it: mask[y1 : y2 + 1, x1 : x2 + 1]."""
+    inside = np.random.default_rng(0).random((6, 11)) > 0.5
+    picture = in_base64(inside if white is True else np.uint8(inside * white))
+    corners = [(10.0, 20.0), (20.0, 25.0)]
+    label = read(tmp_path, shape("Car", corners, "mask", mask=picture))
+    expected = np.full(SIZE, -1)
+    expected[20:26, 10:21] = np.where(inside, 2, -1)
+    np.testing.assert_array_equal(label, expected)
+
+
+@pytest.mark.parametrize(
+    ("corners", "picture", "sentence"),
+    [
+        ([(0, 0)], "", "a mask of 1 points; it needs 2"),
+        ([(0, 0), (1, 1)], None, "not an image that can be read"),
+        ([(0, 0), (60, 1)], np.ones((2, 61), np.uint8), "a mask that leaves the image"),
+        ([(-1, 0), (1, 1)], np.ones((2, 3), np.uint8), "a mask that leaves the image"),
+        ([(9, 9), (8, 8)], np.ones((1, 1), np.uint8), "a mask that leaves the image"),
+        ([(0, 0), (1, 1)], np.ones((3, 2), np.uint8), "is not 2 x 2 pixels large"),
+        ([(0, 0), (1, 1)], np.ones((1, 4), np.uint8), "is not 2 x 2 pixels large"),
+        ([(0, 0), (1, 1)], "?", "is not in base64"),
+        ([(0, 0), (1, 1)], "AAAA", "not an image that can be read"),
+    ],
+)
+def test_broken_mask_is_a_sentence(tmp_path, corners, picture, sentence):
+    if isinstance(picture, np.ndarray):
+        picture = in_base64(picture)
+    broken = shape("Car", corners, "mask", mask=picture)
+    with pytest.raises(UserError, match=rf"a.json: shape 1 \('Car'\): .*{sentence}"):
+        read(tmp_path, broken)
+    with pytest.raises(UserError, match=sentence):
+        labelme_names(str(tmp_path / "a.json"), SIZE)
+
+
+def test_many_large_masks_are_refused(tmp_path):
+    """A file of 15 MiB could hold a thousand, which took a minute."""
+    size = (4000, 4000)
+    picture = in_base64(np.zeros(size, np.uint8))
+    masks = [shape("Car", [(0, 0), (3999, 3999)], "mask", mask=picture)] * 68
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": masks}))
+    with pytest.raises(UserError, match="its shapes are too many, or too large"):
+        read_label(str(tmp_path / "a.json"), TABLE, size)
+
+
 def test_later_shapes_lie_over_earlier_ones(tmp_path):
     frame = [(0, 0), (60, 40)]
     road, car = shape("Road", frame, "rectangle"), shape("Car", COMB)
@@ -145,7 +207,10 @@ def test_shape_named_ignore_and_ignored_classes_do_not_count(tmp_path):
         (shape("Car", [[1, float("inf")], [2, 3]], "line"), r"shapes.1.points.1.2: "),
         (shape("Car", [[1, 10**400], [2, 3]], "line"), r"shapes.1.points.1.2: "),
         (shape("Car", [[1], [2, 3]], "line"), "shapes.1.points.1.2: Field required"),
-        (shape("Car", COMB, "mask"), "shapes.1.shape_type: Input should be 'polygon'"),
+        (
+            shape("Car", COMB, "ellipse"),
+            "shapes.1.shape_type: Input should be 'polygon'",
+        ),
         ({"points": COMB}, "shapes.1.label: Field required"),
     ],
 )

@@ -193,22 +193,26 @@ def _label_places(
 def _nearest(photos: list[str], labels: list[str]) -> list[Pair]:
     """Each label belongs to the photo in the most similar folder, and of several the most similar counts.
 
-    It never goes to another photo: that of a test set without labels may have the same name.
+    It never goes to another photo: that of a test set without labels may have the same name. Of photos
+    in one folder it is the one with the shortest name: ISIC_1.jpg, not ISIC_1_superpixels.png.
     """
     if len(photos) == len(labels) == 1:  # as nearly always
         return [(photos[0], labels[0])]
-    pairs: dict[str, tuple[float, str]] = {}
+    pairs: dict[str, tuple[float, int, str]] = {}
     for label in labels:
-        likeness = {
-            photo: _similarity(place_of(photo)[0], place_of(label)[0])
+        distance = {
+            photo: (
+                -_similarity(place_of(photo)[0], place_of(label)[0]),
+                len(_stem(photo)),
+            )
             for photo in photos
         }
-        most = max(likeness.values())
-        nearest = [photo for photo in photos if likeness[photo] == most]
+        least = min(distance.values())
+        nearest = [photo for photo in photos if distance[photo] == least]
         if len(nearest) == 1:
-            best = (-most, label)
+            best = (*least, label)
             pairs[nearest[0]] = min(pairs.get(nearest[0], best), best)
-    return [(photo, label) for photo, (_, label) in pairs.items()]
+    return [(photo, label) for photo, (*_, label) in pairs.items()]
 
 
 @lru_cache(maxsize=1 << 16)

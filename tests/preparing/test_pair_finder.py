@@ -189,6 +189,18 @@ def kitti_road(root):
         save(root / f"training/gt_image_2/um_road_00{n}.png", numbers(n))
 
 
+def test_photo_has_the_shortest_of_several_names(tmp_path, capsys):
+    """ISIC 2017 has a picture of superpixels beside each photo."""
+    for n in range(COUNT):
+        photo(tmp_path / f"data/Training_Data/ISIC_{n}.jpg", n)
+        photo(tmp_path / f"data/Training_Data/ISIC_{n}_superpixels.png", n)
+        name = f"Training_Part1_GroundTruth/ISIC_{n}_segmentation.png"
+        save(tmp_path / "data" / name, numbers(n) * 255)
+    run(tmp_path / "data")
+    assert lists(tmp_path / "my_lists")["val"] == ["Training_Data/ISIC_4.jpg"]
+    assert "6 pictures that --photos or --labels may name" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("make", "label"),
     [(kitti, "semantic/00{}_10"), (kitti_road, "gt_image_2/um_lane_00{}")],

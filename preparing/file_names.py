@@ -71,6 +71,12 @@ class File(NamedTuple):
         return self.name.rpartition("/")[0]
 
     @property
+    def preference(self) -> tuple[int, int, str]:
+        """Of several labels of a photo, the lowest is taken; among endings as label_beside() does."""
+        ending = os.path.splitext(self.name)[1].lower()
+        return self.rank, LABEL_ENDINGS.index(ending), self.name
+
+    @property
     def as_folder(self) -> str:
         """The key of a folder whose name is that of the file."""
         return "/".join(filter(None, (self.key[0], _plain(self.key[1]))))

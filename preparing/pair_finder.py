@@ -148,7 +148,7 @@ def _pairs_by_words(folder: str, files: list[File]) -> tuple[list[Pair], list[Fi
     for key, found in images.items():
         if key not in labels:
             continue
-        label = min(labels[key], key=lambda file: (file.rank, file.name))
+        label = min(labels[key], key=lambda file: file.preference)
         if len(found) > 1:
             first, second, *_ = sorted(file.name for file in found)
             raise UserError(

@@ -189,6 +189,17 @@ def kitti_road(root):
         save(root / f"training/gt_image_2/um_road_00{n}.png", numbers(n))
 
 
+def test_picture_is_taken_before_the_npz_made_of_it(tmp_path):
+    """The book's color2class.py leaves NAME_L.npz beside NAME_L.png, here of one image only."""
+    for n in range(COUNT):
+        photo(tmp_path / f"data/{n}.png", n)
+        colors = np.array([[0, 0, 0], [9, 0, 0]], np.uint8)[numbers(n)]
+        save(tmp_path / f"data/{n}_L.png", colors)
+    np.savez(tmp_path / "data/4_L.npz", data=numbers(4))
+    run(tmp_path / "data")
+    assert read_list(tmp_path / "my_lists/val.txt").labels == ["4_L.png"]
+
+
 def test_photo_has_the_shortest_of_several_names(tmp_path, capsys):
     """ISIC 2017 has a picture of superpixels beside each photo."""
     for n in range(COUNT):

@@ -30,6 +30,7 @@ from training.data_summary import (
     black_and_white,
     complaints,
     listing,
+    one_class_only,
     survey,
     unfilled_windows,
     unused_classes,
@@ -126,7 +127,7 @@ def problems_of(summary: ListSummary) -> list[str]:
             for (red, green, blue), pixels in colors.most_common()
         ]
         sentences.append(f"{summary.what} list: colours of no class: {listing(most)}")
-    sentences += filter(None, [black_and_white(summary)])
+    sentences += filter(None, [black_and_white(summary) or one_class_only(summary)])
     try:
         refuse_mixed_sizes(summary.dataset, scaled_sizes(summary))
     except UserError as error:

@@ -120,8 +120,10 @@ def _refuse_numbers_outside(path: str, label: np.ndarray, table: LabelTable) -> 
             f"; as the table has the colour {number},{number},{number}, the label may hold grey "
             "levels: write label_values: grey_levels"
         )
-    elif number == 255:
-        sentence += "; if it does not count, write ignore_index: 255"
+    else:
+        sentence += (
+            f"; add its row, or, if it does not count, write ignore_index: {number}"
+        )
     raise UserError(sentence)
 
 

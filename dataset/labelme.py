@@ -116,7 +116,8 @@ def _refuse_other_size(path: str, content: _LabelMe, size: tuple[int, int]) -> N
     if claimed != tuple(size):
         raise UserError(
             f"{path}: the label is {claimed[1]} x {claimed[0]} pixels, "
-            f"its image {size[1]} x {size[0]} (width x height)"
+            f"its image {size[1]} x {size[0]} (width x height); draw the shapes on this image, or "
+            "correct imageWidth and imageHeight"
         )
 
 

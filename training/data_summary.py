@@ -146,6 +146,19 @@ def black_and_white(summary: ListSummary) -> str | None:
     )
 
 
+def one_class_only(summary: ListSummary) -> str | None:
+    """A sentence where all that counts in the training list is of one class."""
+    (classes,) = summary.pixels[:-1].nonzero()
+    if summary.what != "train" or len(classes) != 1 or not summary.is_complete:
+        return None
+    args = summary.dataset.args
+    return (
+        f"{args.image_pointer_path}: all pixels that count in its labels are "
+        f"{args.label_table.names[classes[0]]}; there is nothing to tell apart: add images with "
+        "other classes, or look whether ignore_labels or ignore_index hide a class"
+    )
+
+
 def complaints(
     dataset: DatasetPreProcessor, problems: dict[int, UserError]
 ) -> list[str]:

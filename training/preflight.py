@@ -16,6 +16,7 @@ from training.data_summary import (
     ListSummary,
     black_and_white,
     complaints,
+    one_class_only,
     spread_out,
     survey,
     unfilled_windows,
@@ -77,7 +78,7 @@ def _checked(what: str, dataset: DatasetPreProcessor) -> ListSummary:
             break
     _raise_complaints(dataset, summary.problems)
     refuse_mixed_sizes(dataset, summary.sizes)
-    problem = black_and_white(summary)
+    problem = black_and_white(summary) or one_class_only(summary)
     if problem:
         raise UserError(problem)
     if summary.is_complete and not summary.pixels[:-1].any():

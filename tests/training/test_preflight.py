@@ -61,6 +61,15 @@ def complaint_of(data, **changes) -> str:
     return str(caught.value)
 
 
+def test_labels_of_one_class_only_are_refused(small_data):
+    paint_all(small_data, 1)
+    assert "all pixels that count in its labels are Road; there is nothing to tell" in (
+        complaint_of(small_data)
+    )
+    paint(small_data, "train_0", np.arange(48) // 36)  # validation may have one only
+    assert "classes: Road" in check_datasets(*lists_of(small_data))
+
+
 def test_short_form_tells_each_fault_once_with_three_examples(small_data):
     (small_data.images / "train_1.png").write_text("no picture")
     for i in (0, 2, 3, 4):

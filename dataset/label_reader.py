@@ -120,7 +120,7 @@ def _refuse_numbers_outside(path: str, label: np.ndarray, table: LabelTable) -> 
             f"; as the table has the colour {number},{number},{number}, the label may hold grey "
             "levels: write label_values: grey_levels"
         )
-    else:
+    elif 0 <= number < 1 << 16:
         sentence += (
             f"; add its row, or, if it does not count, write ignore_index: {number}"
         )

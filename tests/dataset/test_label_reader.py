@@ -50,7 +50,8 @@ def test_colour_in_no_row_is_named_with_its_pixels(tmp_path, table):
 def test_class_number_outside_the_table_is_named_with_its_pixels(tmp_path, table):
     write_picture(tmp_path / "a_L.png", np.array([[0, 3], [3, 3]], np.uint8))
     with pytest.raises(
-        UserError, match="a_L.png: class number 3 of 3 pixels is outside the table"
+        UserError,
+        match="a_L.png: class number 3 of 3 pixels is outside the table .* ignore_index: 3",
     ):
         read_label(str(tmp_path / "a_L.png"), table, (2, 2))
 

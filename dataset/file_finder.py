@@ -19,6 +19,8 @@ _LABELS_BESIDE = (
     *(f"_L{ending}" for ending in PICTURE_ENDINGS[1:]),
 )
 
+_IMAGE = "image file"
+
 
 def find_image(folder: str, name: str) -> str:
     """The path of an image; a name without an ending stands for ``NAME.png``, ``NAME.jpg``...
@@ -36,10 +38,11 @@ def _with_ending(path: str, endings: tuple[str, ...]) -> str:
     return next(filter(os.path.isfile, candidates), path)
 
 
-def refuse_missing(path: str, what: str = "image file") -> None:
+def refuse_missing(path: str, what: str = _IMAGE) -> None:
     """Raise a UserError where a file does not exist."""
     if not os.path.isfile(path):
-        raise UserError(f"{path}: no such {what}{_near_name(path)}")
+        near = _near_name(path) or (what == _IMAGE and _other_ending(path)) or ""
+        raise UserError(f"{path}: no such {what}{near}")
 
 
 class FolderListing:
@@ -105,6 +108,14 @@ def _near_name(path: str) -> str:
     if with_slashes != path:
         return f"; there is {near}: write / between folders, not \\"
     return f"; there is {near}: capital and small letters must agree"
+
+
+def _other_ending(path: str) -> str:
+    """What to add to a message on a missing image, where there is one with another ending."""
+    stem = os.path.splitext(path)[0]
+    found = filter(os.path.isfile, (stem + ending for ending in PICTURE_ENDINGS))
+    other = next(found, None)
+    return f"; there is {other}: write that ending, or none" if other else ""
 
 
 def _in_other_case(path: str) -> str | None:

@@ -77,6 +77,9 @@ def write_files(texts: dict[str, str], overwrite: bool) -> None:
     Raises:
         UserError: a file exists, or cannot be written.
     """
+    folder = next(filter(os.path.isdir, texts), None)
+    if folder:
+        raise UserError(f"{folder}: is a folder; give --output the name of a file")
     existing = [path for path in texts if os.path.lexists(path)]
     if existing and not overwrite:
         raise UserError(

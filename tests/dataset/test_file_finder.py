@@ -45,6 +45,16 @@ def test_name_in_other_case_is_named(tmp_path):
         refuse_missing(str(tmp_path / "sub" / "a.png"))
 
 
+def test_image_with_another_ending_is_named(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(
+        UserError, match=r"a\.png: no such image file; there is .*a\.jpg"
+    ):
+        refuse_missing(str(tmp_path / "a.png"))
+    with pytest.raises(UserError, match=r"a\.png: no such label$"):  # it is the photo
+        find_label(str(tmp_path), "a.png")
+
+
 def test_label_in_other_case_is_named(tmp_path):
     (tmp_path / "a_l.png").touch()
     with pytest.raises(

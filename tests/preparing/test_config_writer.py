@@ -3,7 +3,14 @@ from collections import Counter
 import pytest
 import yaml
 
-from preparing.config_writer import config_text, crop_size, epochs_for, image_scale
+from files.errors import UserError
+from preparing.config_writer import (
+    config_text,
+    crop_size,
+    epochs_for,
+    image_scale,
+    write_files,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +39,14 @@ def test_images_of_one_size_need_no_window():
 @pytest.mark.parametrize(("images", "epochs"), [(80, 75), (10, 200), (1000, 20)])
 def test_six_thousand_images_are_seen_in_20_to_200_epochs(images, epochs):
     assert epochs_for(images) == epochs
+
+
+def test_nothing_is_written_where_a_file_would_take_the_place_of_a_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    texts = {str(tmp_path / "lists/train.txt"): "", str(tmp_path / "data"): ""}
+    with pytest.raises(UserError, match="data: is a folder; give --output"):
+        write_files(texts, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_configuration_is_yaml_with_its_reasons():

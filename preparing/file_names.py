@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -88,14 +89,11 @@ def list_files(folder: str) -> Iterator[File]:
     Raises:
         UserError: a folder cannot be listed, or a list of images cannot hold a name.
     """
-    waiting = [""]  # not by recursion, which ends at a depth of a thousand folders
-    while waiting:
-        inside = waiting.pop()
-        folders, names = _contents(folder, inside)
+    for inside, folders, names in _walk(folder):
         if inside and _is_of_a_run(os.path.join(folder, inside), folders, names):
-            continue
-        yield from _described_files(folder, inside, names)
-        waiting += [f"{inside}{name}/" for name in sorted(folders, reverse=True)]
+            folders.clear()
+        else:
+            yield from _described_files(folder, inside, names)
 
 
 def find_files(folder: str, pattern: re.Pattern) -> Iterator[str]:
@@ -105,18 +103,34 @@ def find_files(folder: str, pattern: re.Pattern) -> Iterator[str]:
         folder: the data set.
         pattern: what the name in small letters must be.
     """
-    level = [""]
-    for _ in range(_DEEP + 1):
-        below = []
-        for inside in level:
-            folders, names = _contents(folder, inside)
-            yield from (
-                inside + name
-                for name in sorted(names)
-                if pattern.fullmatch(name.lower())
-            )
-            below += [f"{inside}{name}/" for name in sorted(folders)]
-        level = below
+    for inside, folders, names in _walk(folder):
+        if inside.count("/") == _DEEP:
+            folders.clear()
+        yield from (
+            inside + name for name in sorted(names) if pattern.fullmatch(name.lower())
+        )
+
+
+def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Each folder in a folder, once: its path ("", or with / at its end), its folders and other files.
+
+    As in os.walk(), who calls may take away folders that are not to be looked into. The nearest come
+    first. Links to folders are followed, as large data sets are often linked.
+    """
+    waiting, seen = deque([""]), set()
+    while waiting:
+        inside = waiting.popleft()
+        place = os.path.join(folder, inside)
+        try:
+            status = os.stat(place)
+        except OSError as error:
+            raise UserError(f"{place}: no such folder: {error.strerror}") from None
+        if (status.st_dev, status.st_ino) in seen:  # a link leads back to it
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders, names = _contents(folder, inside)
+        yield inside, folders, names
+        waiting += [f"{inside}{name}/" for name in sorted(folders)]
 
 
 def _contents(folder: str, inside: str) -> tuple[list[str], list[str]]:
@@ -127,8 +141,7 @@ def _contents(folder: str, inside: str) -> tuple[list[str], list[str]]:
         with os.scandir(place) as entries:
             for entry in entries:
                 if entry.name[0] != "." and entry.name != "__MACOSX":
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    (folders if is_folder else names).append(entry.name)
+                    (folders if entry.is_dir() else names).append(entry.name)
     except OSError as error:
         raise UserError(f"{place}: cannot list the folder: {error.strerror}") from None
     return folders, names

@@ -5,11 +5,12 @@ import os
 import sys
 
 import pytest
-from labelled_folders import bowl, labelme, run
+from labelled_folders import COUNT, bowl, labelme, run
 
 from dataset.label_table import read_label_table
 from files.errors import UserError
 from preparing.file_names import list_files
+from preparing.pair_finder import find_pairs
 from preparing.splits import read_groups
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
@@ -76,6 +77,21 @@ def test_folders_in_each_other_deeper_than_pythons_recursion(tmp_path, monkeypat
     for _ in range(1200):  # shutil.rmtree(), by which pytest cleans up, recurses
         os.chdir("..")
         os.rmdir("d")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_linked_folders_are_looked_into_once(tmp_path):
+    bowl(tmp_path / "elsewhere")
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("images", "masks"):
+        (data / name).symlink_to(tmp_path / "elsewhere" / name)
+    for n in range(100):
+        (data / f"loop{n}").symlink_to(data)
+    (data / "nowhere").symlink_to(tmp_path / "nowhere")
+    found = find_pairs(str(data))
+    assert found.pairs == [(f"images/{n}.png", f"masks/{n}.png") for n in range(COUNT)]
+    run(data)
 
 
 def test_image_in_two_groups_is_named(tmp_path):

@@ -25,6 +25,7 @@ from preparing.label_survey import (
     classes_of,
     labels_without_a_class,
     survey_labels,
+    two_kinds_of_masks,
 )
 from preparing.pair_finder import FoundPairs, find_pairs
 from preparing.splits import (
@@ -240,13 +241,14 @@ def summary(
     sizes = ", ".join(f"{w} x {h}" for (h, w), _ in found.sizes.most_common(3))
     more_sizes = f" and {len(found.sizes) - 3} more" if len(found.sizes) > 3 else ""
     training = settings["training_params"]
-    smoothing = ""
+    remark = ""
     if found.class_colors:
-        smoothing = "; they were smoothed, or saved as JPEG: the class of the nearest colour counts"
+        remark = "; they were smoothed, or saved as JPEG: the class of the nearest colour counts"
+    remark += two_kinds_of_masks(found)
     return [
         f"pairs: {len(pairs.pairs):,}, for instance {image} and {label}",
         f"left out: {'; '.join(left_out) or 'nothing'}",
-        f"labels: {found.kind}, {read:,} read" + smoothing,
+        f"labels: {found.kind}, {read:,} read" + remark,
         f"classes: {len(rows)}: {', '.join(names[:8])}{more}",
         f"lists: {', '.join(f'{w} {len(p):,}' for w, p in lists.items())} ({how})",
         f"sizes: {sizes}{more_sizes} pixels, scaled by {settings['image_scale']} for the network",

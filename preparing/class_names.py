@@ -106,3 +106,17 @@ def known_names(
         keys = colors
     found = [known.get(key, name) for key, name in zip(keys, names, strict=True)]
     return found if len(set(found)) == len(names) else names
+
+
+def names_of_colors(colors: list[tuple]) -> list[str]:
+    """Names for classes: background and foreground, where one is nearly black and one white."""
+    if len(colors) == 2 and max(colors[0]) < 64 and min(colors[1]) > 191:
+        return ["background", "foreground"]
+    if all(len(set(color)) == 1 for color in colors):
+        return [f"grey {color[0]}" for color in colors]
+    return [f"class {number}" for number in range(len(colors))]
+
+
+def is_no_class_name(name: str) -> bool:
+    """Whether a row of the table would not give a name back: shapes of LabelMe have any text."""
+    return name.strip().splitlines() != [name] or has_control_characters(name)

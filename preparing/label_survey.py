@@ -11,9 +11,9 @@ from dataset.image_reader import read_picture
 from dataset.label_file import read_stored_label
 from dataset.label_table import LabelTable
 from dataset.labelme import labelme_names
-from files.errors import UserError, has_control_characters
+from files.errors import UserError
 from files.progress_bar import progress_bar
-from preparing.class_names import Key, known_names
+from preparing.class_names import Key, is_no_class_name, known_names, names_of_colors
 from preparing.smoothed import Color, class_colors
 
 _MAX_COLORS = 255
@@ -37,6 +37,7 @@ class LabelSurvey:
         in_ch (int): 3 if any image has colours, else 1.
         is_jpeg (bool): whether a label is a JPEG.
         uniform (dict): {label: its number}, where all pixels have the same.
+        with_1_255 (dict): {(whether it holds 1, and 255): the first label of numbers that does so}.
         class_colors (list or None): the colours of the classes, where pixels have others near
             them: the labels were smoothed, or saved as JPEG.
     """
@@ -48,6 +49,7 @@ class LabelSurvey:
     in_ch: int = 1
     is_jpeg: bool = False
     uniform: dict[str, int] = field(default_factory=dict)
+    with_1_255: dict[tuple[bool, bool], str] = field(default_factory=dict)
     class_colors: list[Color] | None = None
 
 
@@ -91,6 +93,7 @@ def _count(found: LabelSurvey, folder: str, label: str, size: tuple[int, int]) -
         if len(values) == 1:
             found.uniform[label] = int(values[0])
         if stored.palette is None:
+            found.with_1_255.setdefault((1 in values, 255 in values), label)
             return "numbers"
         if values[-1] >= len(stored.palette) and values[-1] != _NO_CLASS:
             raise UserError(
@@ -166,7 +169,7 @@ def classes_of(
     if known and not given and found.kind != "shapes":
         default_names = known_names(found.kind, colors, default_names, known)
     names = names or default_names
-    bad = next(filter(_is_no_class_name, names), None)
+    bad = next(filter(is_no_class_name, names), None)
     if bad is not None:
         raise UserError(
             f"the class name {bad!r} cannot stand in a table of classes: it is empty, begins or "
@@ -186,6 +189,20 @@ def classes_of(
     return [(*color, name) for color, name in zip(colors, names, strict=True)], keys
 
 
+def two_kinds_of_masks(found: LabelSurvey) -> str:
+    """What to say where some labels hold 0 and 1, and others 0 and 255; else "".
+
+    255 may not count, but then a label with both 1 and 255 is likely.
+    """
+    if set(found.pixels) != {0, 1, 255} or (True, True) in found.with_1_255:
+        return ""
+    one, white = found.with_1_255[True, False], found.with_1_255[False, True]
+    return (
+        f"; 255, which {white} holds, does not count: if it is the foreground there, as 1 is in "
+        f"{one}, save the labels alike"
+    )
+
+
 def labels_without_a_class(found: LabelSurvey, keys: dict) -> set[str]:
     """The labels in which no pixel counts, as Cityscapes has them for the photos of its test.
 
@@ -199,11 +216,6 @@ def labels_without_a_class(found: LabelSurvey, keys: dict) -> set[str]:
     return {label for label, number in found.uniform.items() if number == ignored}
 
 
-def _is_no_class_name(name: str) -> bool:
-    """Whether a row of the table would not give a name back: shapes of LabelMe have any text."""
-    return name.strip().splitlines() != [name] or has_control_characters(name)
-
-
 def _rows(found: LabelSurvey, given: LabelTable | None):
     if found.kind == "shapes":
         shapes = sorted(set(found.pixels) - {"__ignore__", "background"})
@@ -214,17 +226,17 @@ def _rows(found: LabelSurvey, given: LabelTable | None):
         if given is not None and found.kind == "colours":
             colors, names = _colors_of(given), list(given.names)
         keys = {"label_values": "nearest_colors"}
-        return colors, keys, names or _names_of_colors(colors)
+        return colors, keys, names or names_of_colors(colors)
     if given is not None:
         return _rows_of_table(found, given)
     if found.kind == "colours":
         colors = sorted(found.pixels)
-        return colors, {}, _names_of_colors(colors)
+        return colors, {}, names_of_colors(colors)
     values = sorted(found.pixels)
     classes = [value for value in values if 0 <= value != _NO_CLASS]
     if found.kind == "numbers" and _are_grey_levels(values):
         colors = [(v, v, v) for v in values]
-        return colors, {"label_values": "grey_levels"}, _names_of_colors(colors)
+        return colors, {"label_values": "grey_levels"}, names_of_colors(colors)
     count = max(classes, default=0) + 1
     if count > _MAX_COLORS:
         raise UserError(
@@ -237,17 +249,8 @@ def _rows(found: LabelSurvey, given: LabelTable | None):
             colors = own
     names = [f"class {number}" for number in range(count)]
     if colors == [_BLACK, _WHITE]:
-        names = _names_of_colors(colors)
+        names = names_of_colors(colors)
     return colors, {}, names
-
-
-def _names_of_colors(colors: list[Color]) -> list[str]:
-    """Names for classes: background and foreground, where one is nearly black and one white."""
-    if len(colors) == 2 and max(colors[0]) < 64 and min(colors[1]) > 191:
-        return ["background", "foreground"]
-    if all(len(set(color)) == 1 for color in colors):
-        return [f"grey {color[0]}" for color in colors]
-    return [f"class {number}" for number in range(len(colors))]
 
 
 def _colors_of(table: LabelTable) -> list[Color]:

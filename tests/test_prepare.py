@@ -168,6 +168,22 @@ def test_label_in_which_no_pixel_counts_is_left_out(tmp_path, capsys):
     assert "lists: train 3, val 1, test 2 (as the folder is divided)" in output
 
 
+@pytest.mark.parametrize(("border", "is_said"), [(False, True), (True, False)])
+def test_masks_of_1_among_those_of_255_are_said(tmp_path, capsys, border, is_said):
+    bowl(tmp_path / "data")
+    for n in (0, 1):
+        mask = numbers(n)
+        if border:  # 255 as what does not count beside 1
+            mask[:2] = 255
+        save(tmp_path / f"data/masks/{n}.png", mask)
+    run(tmp_path / "data")
+    remark = (
+        "6 read; 255, which masks/2.png holds, does not count: if it is the foreground there, "
+        "as 1 is in masks/0.png, save the labels alike\n"
+    )
+    assert (remark in capsys.readouterr().out) == is_said
+
+
 def test_mask_that_is_white_all_over_counts(tmp_path, capsys):
     bowl(tmp_path / "data")
     save(tmp_path / "data/masks/0.png", NUMBERS * 0 + 255)

@@ -36,8 +36,8 @@ def read_picture(path: str) -> np.ndarray:
     return decode(path, checked_content(path)[0])
 
 
-def checked_content(path: str, with_gif: bool = False) -> tuple[bytes, int]:
-    """The bytes of an image file, to be given to decode(), and its number of pixels.
+def checked_content(path: str, with_gif: bool = False) -> tuple[bytes, tuple[int, int]]:
+    """The bytes of an image file, to be given to decode(), and its (H, W) as checked_picture() has it.
 
     With with_gif, also those of a GIF, which decode() does not know.
 

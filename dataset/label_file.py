@@ -4,6 +4,7 @@ label_reader.py reads labels with it, preparing.label_survey finds out how they 
 """
 
 import io
+import math
 import os
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from files.opencv import cv2
 _PNG_PALETTE = 3  # the "colour type" in a PNG's header
 # In a folder; each is read, and a list may name the folder a million times.
 _MAX_MASKS = 10_000
+# Pixels of a tile in a TIFF, which may be larger than the picture.
+_USUAL_TILE = 1 << 18
 
 
 class StoredLabel(NamedTuple):
@@ -60,18 +63,30 @@ def read_stored_label(path: str, size: tuple[int, int]) -> StoredLabel:
         return StoredLabel(_read_masks(path, size))
     if path.endswith(".npz"):
         return StoredLabel(_read_npz_label(path, size))
-    stored = read_label_picture(path)
-    _refuse_other_size(path, stored.pixels.shape, size)
+    return read_label_picture(path, size)
+
+
+def read_label_picture(path: str, size: tuple[int, int] | None = None) -> StoredLabel:
+    """Decode a picture.
+
+    Args:
+        path: the picture.
+        size: (H, W) of the image; without it, the label may have any size.
+
+    Raises:
+        UserError: it is broken or of another size.
+    """
+    content, claimed = checked_content(path, with_gif=True)
+    # A label that takes more memory than its image: threads share a budget of images' pixels alone.
+    if size and math.prod(claimed) > max(math.prod(size), _USUAL_TILE):
+        _refuse_other_size(path, claimed, size)
+    stored = _decode(path, content)
+    if size:
+        _refuse_other_size(path, stored.pixels.shape, size)
     return stored
 
 
-def read_label_picture(path: str) -> StoredLabel:
-    """Decode a picture, whatever its size.
-
-    Raises:
-        UserError: it is broken.
-    """
-    content, _ = checked_content(path, with_gif=True)
+def _decode(path: str, content: bytes) -> StoredLabel:
     if content.startswith(b"GIF8") or _has_palette(content):
         return _decode_by_pillow(path, content)
     label = decode(path, content)
@@ -133,12 +148,11 @@ def _read_masks(folder: str, size: tuple[int, int]) -> np.ndarray:
     label = np.zeros(size, np.uint8)
     for name in masks_in(folder):
         path = os.path.join(folder, name)
-        pixels, palette, *_ = read_label_picture(path)
+        pixels, palette, *_ = read_label_picture(path, size)
         if palette is not None:
             pixels = palette.max(axis=1)[np.minimum(pixels, len(palette) - 1)]
         elif pixels.ndim == 3:
             pixels = pixels.max(axis=2)
-        _refuse_other_size(path, pixels.shape, size)
         # Above the half, as a JPEG changes values; a mask may also hold 0 and 1.
         label[pixels > pixels.max() // 2] = 255
     return label

@@ -1,5 +1,6 @@
 """Reads an image together with its label; mini_batch_loader.py calls it."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +46,9 @@ def read_pair(path: str, label: str, in_ch: int, table: LabelTable) -> Pair:
     Raises:
         UserError: as these.
     """
-    content, pixels = checked_content(path)
+    content, size = checked_content(path)
     with in_work():
-        take_pixels(pixels)
+        take_pixels(math.prod(size))
         picture = decode(path, content)
         bits = used_bits(picture)
         image = as_channels(eight_bits(np.atleast_3d(picture), bits), in_ch)

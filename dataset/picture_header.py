@@ -2,10 +2,12 @@
 
 OpenCV takes memory for whatever size a header claims, and some of its decoders had faults that
 let a file write outside of it. Only the six formats that training folders hold reach a decoder;
-animated PNGs do not.
+animations do not. What two readers would understand in two ways is refused: else a file could claim a
+small size here, and a large one to the decoder.
 """
 
 import io
+import math
 import re
 import struct
 import warnings
@@ -32,6 +34,11 @@ _MAX_SCANS = 64  # of a JPEG; cameras write 1, progressive files about 10
 _PROGRESSIVE = 0xC2
 _FRAMES = {0xC0, 0xC1, _PROGRESSIVE}
 _OTHER_FRAMES = set(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # these three are tables
+# Markers that stand alone, without a length. They have no place before the first scan.
+_ALONE = {0x00, 0x01, *range(0xD0, 0xDA)}
+# Tags of a TIFF: ImageWidth, ImageLength, TileWidth, TileLength; each is a SHORT or a LONG.
+_TIFF_SIDES = 256, 257, 322, 323
+_TIFF_TYPES = {3: "H", 4: "I"}
 
 
 class _Unusable(Exception):
@@ -40,7 +47,7 @@ class _Unusable(Exception):
 
 def checked_picture(
     path: str, content: bytes, with_gif: bool = False
-) -> tuple[bytes, int]:
+) -> tuple[bytes, tuple[int, int]]:
     """Make sure that a picture file can be decoded in bounded memory.
 
     Args:
@@ -49,7 +56,9 @@ def checked_picture(
         with_gif: whether a GIF is read, too, by Pillow: labels are, photos are not.
 
     Returns:
-        tuple: the bytes to decode, and the number of pixels.
+        tuple: the bytes to decode; and the (H, W) that memory is needed for, as the file has it: of
+        a photo that is to be turned before it is, and of a TIFF with a tile larger than the picture,
+        the tile's.
 
     Raises:
         UserError: it is of no format that is read here, damaged, animated, or claims more
@@ -63,6 +72,8 @@ def checked_picture(
             content, width, height = _checked_jpeg(content)
         elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
             width, height = _size_of_webp(content)
+        elif content.startswith((b"II*\0", b"MM\0*")):
+            width, height = _size_of_tiff(content)
         elif with_gif and content.startswith((b"GIF87a", b"GIF89a")):
             width, height = _size_of_gif(content)
         else:
@@ -80,7 +91,7 @@ def checked_picture(
             f"{path}: {width} x {height} pixels; at most {MAX_PIXELS:,} are read. Make the image "
             f"smaller, or allow more with the environment variable {LIMIT_NAME}"
         )
-    return content, pixels
+    return content, (height, width)
 
 
 def _size_of_png(content: bytes) -> tuple[int, int, int]:
@@ -117,6 +128,8 @@ def _checked_jpeg(content: bytes) -> tuple[bytes, int, int]:
         if place + 4 > len(content) or content[place] != 0xFF:
             raise _Unusable("it is cut short or damaged")
         kind = content[place + 1]
+        if kind in _ALONE:
+            raise _Unusable("it is cut short or damaged")
         if kind in _OTHER_FRAMES:
             raise _Unusable(
                 "it is no baseline or progressive JPEG; save it as one of them"
@@ -171,6 +184,8 @@ def _size_of_webp(content: bytes) -> tuple[int, int]:
     """
     kind, header = content[12:16], content[20:30].ljust(10, b"\0")
     if kind == b"VP8X":  # the canvas: 24 bits each, less one
+        if header[0] & 2:
+            raise _Unusable("it is an animation; save a single picture")
         width, height = (int.from_bytes(header[i : i + 3], "little") for i in (4, 7))
         return width + 1, height + 1
     if kind == b"VP8L" and header[0] == 0x2F:  # 14 bits each, less one
@@ -215,14 +230,39 @@ def _size_of_gif(content: bytes) -> tuple[int, int]:
     return width, height
 
 
+def _size_of_tiff(content: bytes) -> tuple[int, int]:
+    """Width and height of the first picture in a TIFF file (TIFF 6.0, section 2), or of its tiles.
+
+    OpenCV makes room for a whole tile, and tiles may be larger than the picture.
+    """
+    order = "<" if content.startswith(b"II") else ">"
+    sides: dict[int, int] = {}
+    try:
+        (place,) = struct.unpack_from(f"{order}I", content, 4)
+        (count,) = struct.unpack_from(f"{order}H", content, place)
+        for start in range(place + 2, place + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(f"{order}2HI", content, start)
+            if tag in _TIFF_SIDES:
+                if tag in sides or number != 1:
+                    raise _Unusable("its header is damaged")
+                side = f"{order}{_TIFF_TYPES[kind]}"
+                (sides[tag],) = struct.unpack_from(side, content, start + 8)
+        width, height, *tile = (sides.get(tag, 0) for tag in _TIFF_SIDES)
+    except (struct.error, KeyError):
+        raise _Unusable("its header is damaged") from None
+    if not width or not height:
+        raise _Unusable("its header is damaged")
+    return (width, height) if width * height > math.prod(tile) else tuple(tile)
+
+
 def _size_by_pillow(content: bytes) -> tuple[int, int]:
-    """Width and height of a BMP, TIFF or PNM file."""
+    """Width and height of a BMP or PNM file."""
     # "P7" and "Pf" are other formats of the family.
-    if re.match(rb"BM|II\*\0|MM\0\*|P[1-6]\s", content) is None:
+    if re.match(rb"BM|P[1-6]\s", content) is None:
         raise _Unusable(f"it is no {FORMATS} file")
     try:
         file = io.BytesIO(content)
-        with Image.open(file, formats=("BMP", "TIFF", "PPM")) as image:
+        with Image.open(file, formats=("BMP", "PPM")) as image:
             return image.size
     # Pillow raises more than ten kinds on bytes that were changed at random.
     except Exception:  # noqa: BLE001

@@ -1,5 +1,6 @@
 """Applies a model to the photos and videos that a user named; for predict.py."""
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -162,8 +163,8 @@ class _Work:
     def _decode(self, step: _Step) -> None:
         if step.item.is_video:
             return
-        content, pixels = checked_content(step.item.path)
-        if pixels <= _LARGE_PIXELS:
+        content, size = checked_content(step.item.path)
+        if math.prod(size) <= _LARGE_PIXELS:
             step.photo = any_image(decode(step.item.path, content))
 
     @_or_problem

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from conftest import COLORS, write_picture
 from PIL import Image
+from tiny_run import peak_memory
 
 from dataset.label_reader import holds_only_0_and_255, palette_table, read_label
 from dataset.label_table import ignoring, read_label_table, with_label_rules
@@ -381,3 +382,22 @@ class TestGif:
             (tmp_path / "a.gif").write_bytes(content[:length])
             with pytest.raises(UserError, match="not an image that can be read"):
                 read_label(str(tmp_path / "a.gif"), table, (2, 3))
+
+
+def refusal_of(path: str, table) -> str:
+    with pytest.raises(UserError) as caught:
+        read_label(path, table, (48, 64))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a_L.png", "masks"])
+def test_huge_label_of_a_small_image_is_not_decoded(tmp_path, table, name):
+    """33 million pixels in 200 KB: eight threads took 4 GB."""
+    path = tmp_path / name
+    if name == "masks":
+        path.mkdir()
+    picture = np.zeros((4000, 5000, 3), np.uint16)
+    write_picture(path / "a.png" if name == "masks" else path, picture)
+    message, memory = peak_memory(refusal_of, str(path), table)
+    assert "the label is 5000 x 4000 pixels, its image 64 x 48" in message
+    assert memory < 30

@@ -1,6 +1,7 @@
 """What reaches a decoder: whole pictures of six formats, with their pixels unchanged."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -85,8 +86,8 @@ WEBPS = {
 def test_size_of_a_webp_is_that_of_another_reader(kind):
     chunk = {"lossy": b"VP8 ", "lossless": b"VP8L", "extended": b"VP8X"}[kind]
     assert WEBPS[kind][12:16] == chunk
-    _, pixels = checked_picture("a", WEBPS[kind])
-    assert pixels == 160 * 120
+    _, size = checked_picture("a", WEBPS[kind])
+    assert size == (120, 160)
 
 
 def refusal_of(content: bytes) -> str:
@@ -107,9 +108,50 @@ def test_webp_that_claims_the_largest_size_is_refused_without_room_for_it(kind):
     assert memory < 50
 
 
-def test_animated_png_is_refused(tmp_path):
-    with pytest.raises(UserError, match="it is an animation; save a single picture"):
-        picture_of(tmp_path, ANIMATION)
+def test_animated_png_and_webp_are_refused(tmp_path):
+    photo = Image.fromarray(PHOTO)
+    webp = saved("WEBP", photo, save_all=True, append_images=[photo.rotate(90)])
+    for animation in ANIMATION, webp:
+        with pytest.raises(UserError, match="it is an animation; save a single"):
+            picture_of(tmp_path, animation)
+
+
+@pytest.mark.parametrize("alone", [b"\xff\xd0", b"\xff\x01", b"\xff\0"])
+def test_jpeg_cannot_hide_its_frame_behind_a_marker_without_length(tmp_path, alone):
+    """libjpeg passes over such a marker; who reads a length behind it sees another frame."""
+    content = jpeg()
+    frame, scan = content.index(b"\xff\xc0"), content.index(b"\xff\xda")
+    # The next marker's FFC0 as a length leads to the end of a comment, which holds these two.
+    another = bytes.fromhex("ffc0000b080008000801011100ffda0008010100003f00")
+    filled = frame + 2 + 0xFFC0 - (scan + len(alone) + 4)
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + filled + len(another))
+    hidden = content[frame:scan] + comment + bytes(filled) + another + content[scan:]
+    assert picture_of(tmp_path, content[:frame] + hidden).shape == (120, 160, 3)
+    assert "cut short or damaged" in refusal_of(content[:frame] + alone + hidden)
+
+
+def tiff(*more: tuple[int, int], width: int = 8) -> bytes:
+    """A grey TIFF of 8 lines; further tags and their values, in front."""
+    tags = [*more, (256, width), (257, 8), (258, 8), (259, 1), (262, 1)]
+    place = 8 + 2 + 12 * (len(tags) + 4) + 4
+    tags += [(273, place), (277, 1), (278, 8), (279, 8 * width)]
+    entries = b"".join(struct.pack("<2H2I", tag, 4, 1, value) for tag, value in tags)
+    return (
+        struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4 + 8 * width)
+    )
+
+
+def test_tiff_that_claims_two_sizes_is_refused(tmp_path):
+    """Pillow takes the last width, OpenCV the first."""
+    assert picture_of(tmp_path, tiff()).shape == (8, 8)
+    assert "its header is damaged" in refusal_of(tiff((256, 5000), (257, 5000)))
+
+
+def test_tile_of_a_tiff_counts_as_its_size(tmp_path):
+    """OpenCV makes room for a whole tile."""
+    _, size = checked_picture("a", tiff((322, 512), (323, 256)))
+    assert size == (256, 512)
+    assert "cannot hold the 9000 x 9000" in refusal_of(tiff((322, 9000), (323, 9000)))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "JPEG2000", "AVIF", "SGI"])

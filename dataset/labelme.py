@@ -5,12 +5,14 @@ from the upper left corner of the image, as LabelMe has them.
 """
 
 import base64
+import contextlib
 import math
+import threading
 from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, FailFast, Field, ValidationError
 
 from dataset.image_reader import decode
 from dataset.label_table import LabelTable
@@ -18,9 +20,14 @@ from dataset.picture_header import checked_picture
 from files.errors import UserError, printable
 from files.text_file import regular_size
 
-# The file may hold the image as well, in base64. Points take 50 times as much memory as text.
+# The file may hold the image as well, in base64.
 MAX_BYTES = 1 << 24
 _MAX_SHAPES = 20_000
+# Of all shapes together; a point takes 200 bytes, 50 times as much memory as text.
+_MAX_POINTS = 1 << 18
+# What is no point takes 40 times as much as text: of larger files, one is parsed at a time.
+_LARGE = 1 << 20
+_large_file = threading.Lock()
 # Pixels of all shapes' frames and crossings of their edges with rows, together: some seconds.
 _MAX_WORK = 1 << 30
 _MAX_CROSSINGS = 1 << 22  # of one shape, at about 60 bytes each
@@ -33,7 +40,7 @@ _Coordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
 
 class _Shape(BaseModel):
     label: str
-    points: list[tuple[_Coordinate, _Coordinate]]
+    points: Annotated[list[tuple[_Coordinate, _Coordinate]], FailFast()]
     shape_type: Literal[
         "polygon", "rectangle", "circle", "line", "linestrip", "point", "mask"
     ] = "polygon"
@@ -42,7 +49,7 @@ class _Shape(BaseModel):
 
 
 class _LabelMe(BaseModel):
-    shapes: Annotated[list[_Shape], Field(max_length=_MAX_SHAPES)]
+    shapes: Annotated[list[_Shape], Field(max_length=_MAX_SHAPES), FailFast()]
     imageHeight: int | None = None
     imageWidth: int | None = None
 
@@ -123,13 +130,20 @@ def _refuse_other_size(path: str, content: _LabelMe, size: tuple[int, int]) -> N
 
 def _parse(path: str) -> _LabelMe:
     try:
-        if regular_size(path, "label") > MAX_BYTES:
+        size = regular_size(path, "label")
+        if size > MAX_BYTES:
             raise UserError(
                 f"{path}: larger than {MAX_BYTES >> 20} MiB; save it without the image in it "
                 "(LabelMe's option --nodata)"
             )
-        with open(path, "rb") as file:
-            return _LabelMe.model_validate_json(file.read())
+        with _large_file if size > _LARGE else contextlib.nullcontext():
+            with open(path, "rb") as file:
+                content = file.read()
+            if content.count(b"[") > _MAX_POINTS:
+                raise UserError(
+                    f"{path}: more than {_MAX_POINTS:,} points; draw its shapes more simply"
+                )
+            return _LabelMe.model_validate_json(content)
     except OSError as error:
         raise UserError(f"{path}: cannot read the label: {error.strerror}") from None
     except ValidationError as error:

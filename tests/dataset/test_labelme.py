@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
 from PIL import Image
+from tiny_run import peak_memory
 
 from dataset.label_reader import read_label
 from dataset.label_table import LabelTable
@@ -249,3 +250,29 @@ def test_large_json_is_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr("dataset.labelme.MAX_BYTES", 50)
     with pytest.raises(UserError, match="save it without the image in it"):
         read(tmp_path, shape("Road", COMB))
+
+
+@pytest.mark.parametrize(
+    "shapes, problem",
+    [
+        (b'{"label":"Car","points":[' + b"[1,2]," * 300_000, "262,144 points"),
+        (b'{"label":"Car","points":[' + b"{}," * 700_000, "shapes.1.points.1"),
+        (b"{}," * 700_000, "shapes.1.label"),
+    ],
+)
+def test_json_of_very_many_points_or_faults_takes_little_memory(
+    tmp_path, shapes, problem
+):
+    """1.5 million points took 400 MB, as many faults 4 GB, in each of several threads."""
+    path = tmp_path / "a.json"
+    end = b"]}]}" if b"points" in shapes else b"]}"
+    path.write_bytes(b'{"shapes":[' + shapes[:-1] + end)
+    message, memory = peak_memory(refusal_of, str(path))
+    assert problem in message
+    assert memory < 100
+
+
+def refusal_of(path: str) -> str:
+    with pytest.raises(UserError) as caught:
+        read_label(path, TABLE, SIZE)
+    return str(caught.value)

@@ -1,7 +1,6 @@
 """Finds the photos and videos that a user named, and a name for the results of each."""
 
 import os
-import shutil
 import sys
 import tempfile
 import unicodedata
@@ -10,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dataset.file_finder import PICTURE_ENDINGS
+from dataset.image_reader import MAX_PICTURE_BYTES
 
 PHOTO_ENDINGS = (*PICTURE_ENDINGS, ".dib", ".jpe")
 VIDEO_ENDINGS = (
     *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
+_BLOCK = 1 << 20  # bytes that are copied at once
 # Endings of the files that are written for an input.
 RESULTS = (
     *("_color.png", "_overlay.png", "_classes.png", "_confidence.png"),
@@ -144,5 +145,7 @@ def standard_input(named: list[str]) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "standard_input")
         with open(path, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            left = MAX_PICTURE_BYTES + 1  # a device might never end
+            while left and (block := sys.stdin.buffer.read(min(left, _BLOCK))):
+                left -= file.write(block)
         yield [path if name == "-" else name for name in named]

@@ -17,7 +17,7 @@ from evaluation import panels
 from evaluation.pipeline import in_three_threads
 from evaluation.segmenter import Segmenter
 from files.errors import UserError
-from files.opencv import cv2
+from files.opencv import LIMIT_NAME, MAX_PIXELS, cv2
 from files.progress_bar import progress_bar
 from files.whole_file import whole_file
 
@@ -31,6 +31,10 @@ _LOSSLESS = "FFV1"  # class numbers must not be smoothed
 _WAITING = 1  # groups of frames that a thread may be ahead, or behind
 # Frames that go through the network together, and their pixels: see Segmenter.classes_of_all().
 _TOGETHER, _GROUP_PIXELS = 4, 1 << 21
+# Pixels of a frame, 5.3K for instance. In three threads a video takes 75 bytes for each of them, so
+# of frames larger than 4K one is worked on at a time.
+_MOST_PIXELS = MAX_PIXELS // 2
+_LARGE_PIXELS = 1 << 23 | 1 << 20
 _USUAL_RATE = 25.0  # frames a second of a file that does not say
 # These store the number of their frames; of others, OpenCV estimates it from the duration.
 _COUNTED = (".3gp", ".avi", ".m4v", ".mov", ".mp4")
@@ -75,6 +79,8 @@ def draw_overlay_video(
     Raises:
         UserError: no frame of the video can be read, or the target cannot be written.
     """
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: not a file; a pipe or device is not read")
     start, count, classes = time.monotonic(), 0, set()
     with ExitStack() as files:
         video, first = files.enter_context(_opened(path))
@@ -90,7 +96,10 @@ def draw_overlay_video(
             ]
             work = _Work(segmenter, table, (height, width), *videos)
             groups = _groups(_frames(video, first), first.shape)
-            stages = in_three_threads(groups, work.segment, work.write, _WAITING)
+            if width * height > _LARGE_PIXELS:
+                stages = (work.write(work.segment(group)) for group in groups)
+            else:
+                stages = in_three_threads(groups, work.segment, work.write, _WAITING)
             done = chain.from_iterable(writers.enter_context(closing(stages)))
             name = os.path.basename(path)
             for found in progress_bar(done, total or None, "frame", name):
@@ -151,6 +160,7 @@ def _opened(path: str) -> Iterator[tuple[cv2.VideoCapture, np.ndarray]]:
     with _readable(path) as name:
         video = cv2.VideoCapture(name)
         try:
+            _refuse_too_large(path, video)
             found, frame = video.read()
             if not found:
                 raise UserError(
@@ -159,6 +169,18 @@ def _opened(path: str) -> Iterator[tuple[cv2.VideoCapture, np.ndarray]]:
             yield video, frame
         finally:
             video.release()
+
+
+def _refuse_too_large(path: str, video: cv2.VideoCapture) -> None:
+    """Raise a UserError for frames of more pixels than there may be, before one is decoded."""
+    sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+    width, height = (int(video.get(side)) for side in sides)
+    if width * height > _MOST_PIXELS:
+        raise UserError(
+            f"{path}: frames of {width} x {height} pixels; at most {_MOST_PIXELS:,} are read. Make "
+            f"the video smaller, or allow more with the environment variable {LIMIT_NAME}, which is "
+            "twice as many"
+        )
 
 
 def _frames(video: cv2.VideoCapture, first: np.ndarray) -> Iterator[np.ndarray]:

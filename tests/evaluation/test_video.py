@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_run import limit_file_size, peak_memory
 
 from dataset.label_table import LabelTable
@@ -259,3 +260,34 @@ def test_an_error_while_a_frame_is_drawn_is_not_lost(tmp_path, monkeypatch):
     with pytest.raises(MemoryError):
         draw(tmp_path / "a.avi", tmp_path / "a.webm")
     assert os.listdir(tmp_path) == ["a.avi"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_pipe_named_like_a_video_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match="a.mp4: not a file"):
+        draw(tmp_path / "a.mp4", tmp_path / "a.webm")
+
+
+def refusal_of(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        draw(path, path.with_suffix(".webm"))
+    return str(caught.value)
+
+
+def test_huge_frames_are_refused_before_one_is_decoded(tmp_path):
+    """A GIF of 8 KB; one of 380 KB took more than 4 GB."""
+    path = tmp_path / "a.gif"
+    frames = [Image.new("P", (6000, 4000), color) for color in (0, 1)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    message, memory = peak_memory(refusal_of, path)
+    assert "frames of 6000 x 4000 pixels; at most 16,777,216 are read" in message
+    assert memory < 50
+
+
+def test_large_frames_are_drawn_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "_LARGE_PIXELS", 64 * 96 - 1)
+    monkeypatch.delattr(video, "in_three_threads")
+    write_video(tmp_path / "a.avi", 5)
+    assert draw(tmp_path / "a.avi", tmp_path / "a.webm").frames == 5
+    assert frames_of(tmp_path / "a.webm") == 5

@@ -4,7 +4,6 @@ if __name__ == "__main__":
     import files.ctrl_c  # noqa: F401  (until all below is imported)
 
 import argparse
-import glob
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import chainer
 
 from config import Config, load_config, read_config
 from dataset.list_reader import read_list
-from evaluation import panels
+from evaluation import panels, run_log
 from evaluation.cross_validation import (
     FIGURES,
     as_table,
@@ -35,7 +34,14 @@ from layers.device import choose_device
 from mini_batch_loader import DatasetPreProcessor
 from training import output_folder
 from training.child_program import run_child
-from training.folds import PARTS, Fold, find_folds, lists_beside, make_folds
+from training.folds import (
+    PARTS,
+    Fold,
+    find_folds,
+    fold_folders,
+    lists_beside,
+    make_folds,
+)
 from training.preflight import refuse_missing_files
 from training.result_settings import configured
 
@@ -59,8 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         load_config(run.config, run.set)
         refuse_missing_files(DatasetPreProcessor(chainer.global_config.user_test_args))
     if arguments.overwrite:
-        pattern = os.path.join(glob.escape(config.output_path), "fold*")
-        for folder in glob.glob(pattern):
+        for folder in fold_folders(config.output_path):
             output_folder.clear(folder)
     for number, run in enumerate(runs, 1):
         code = train_and_score(run, f"fold {number} of {len(runs)}", arguments.resume)
@@ -171,10 +176,20 @@ def train_and_score(run: argparse.Namespace, title: str, resume: bool) -> int:
 
 
 def read_scores(folder: str) -> dict:
-    """What predict.py has stored about a fold."""
-    path = os.path.join(folder, "predict", "scores.json")
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    """What predict.py has stored about a fold.
+
+    Raises:
+        UserError: it is missing, damaged, or of other classes.
+    """
+    scores = run_log.read_scores(folder)
+    n_class = chainer.global_config.user_test_args.n_class
+    rows = [*scores["confusion"], scores["classes"]] if scores else []
+    if [len(row) for row in rows] != [n_class] * (n_class + 1):
+        raise UserError(
+            f"{from_here(folder)}: predict/scores.json is missing or damaged; go on with --resume, "
+            "which scores this fold again"
+        )
+    return scores
 
 
 def has_finished(config: Config) -> bool:
@@ -191,11 +206,11 @@ def has_finished(config: Config) -> bool:
 
 def report(runs: list[argparse.Namespace], config: Config) -> None:
     """Put the scores of all folds together: table, JSON, pictures, page."""
+    load_config(runs[0].config, runs[0].set)
     folds = [
         read_scores(os.path.join(config.output_path, f"fold{number}"))
         for number, _ in enumerate(runs, 1)
     ]
-    load_config(runs[0].config, runs[0].set)
     table = chainer.global_config.user_test_args.label_table
     figures = combine(folds, table)
     draw_worst(runs, figures["images"], picture_path(config.output_path, "worst"))

@@ -2,11 +2,12 @@
 
 import math
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    FailFast,
     Field,
     StrictBool,
     StrictInt,
@@ -47,7 +48,11 @@ _Epoch = TypedDict(
     },
     total=False,
 )
-_Log = Annotated[list[_Epoch], Field(min_length=1)]
+_Log = Annotated[list[_Epoch], Field(min_length=1), FailFast()]
+# A list that ends at its first fault: pydantic keeps 1 KB for each, of millions.
+_Item = TypeVar("_Item")
+_Some = Annotated[list[_Item], FailFast()]
+_Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 
 
 class _Overall(BaseModel):
@@ -68,7 +73,7 @@ class _Class(BaseModel):
     dice: _Share = None
     recall: _Share
     precision: _Share
-    pixels: Annotated[StrictInt, Field(ge=0, lt=2**63)]
+    pixels: _Count
 
 
 class _Calibration(BaseModel):
@@ -90,10 +95,11 @@ class _Scores(_Overall):
     scales: list[Annotated[float, Field(gt=0, le=8)]] = [1.0]
     time: str
     at_photo_size: _Overall
-    classes: list[_Class]
+    classes: _Some[_Class]
     ignored: list[str]
     calibration: _Calibration | None = None
-    images: list[_Image]
+    confusion: _Some[list[_Count]] = []
+    images: _Some[_Image]
 
 
 class _Record(BaseModel):

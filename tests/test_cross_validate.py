@@ -196,6 +196,38 @@ def test_overwrite_removes_the_results_of_all_folds(small_data, monkeypatch):
     assert own.read_text() == "mine"
 
 
+def test_overwrite_leaves_what_only_looks_like_a_fold(small_data, monkeypatch):
+    result = small_data.folder / "result"
+    own = [
+        result / "folded" / "model" / "fcn_final.npz",
+        result / "fold_a" / "log",
+        result / "lists" / "fold1" / "notes.txt",
+        result / "lists" / "folders" / "test.txt",
+    ]
+    for path in own:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+    monkeypatch.setattr(cross_validate, "run_child", lambda *_, **__: 5)
+    assert cross_validate.main(options(small_data, "--overwrite")) == 5
+    assert [path.read_text() for path in own] == ["mine"] * 4
+    assert not list(result.glob("fold[!1-9]*/.lock"))
+
+
+@pytest.mark.parametrize("damage", ["{}", "[", None, '"confusion": [[1]]'])
+def test_damaged_scores_of_a_fold_are_a_sentence(data, tmp_path, damage):
+    place = tmp_path / "predict" / "scores.json"
+    place.parent.mkdir()
+    stored = data.folder / "result" / "fold1" / "predict" / "scores.json"
+    scores = json.loads(stored.read_text())
+    assert cross_validate.read_scores(stored.parents[1])["images"] == scores["images"]
+    if damage and "confusion" in damage:
+        damage = json.dumps({**scores, "confusion": [[1]]})
+    if damage:
+        place.write_text(damage)
+    with pytest.raises(UserError, match=r"scores.json(: not the scores| is missing)"):
+        cross_validate.read_scores(tmp_path)
+
+
 CHILD = """
 import pathlib, signal, sys
 signal.signal(signal.{signal}, lambda *_: (pathlib.Path(sys.argv[2]).touch(), sys.exit(int(sys.argv[1]))))

@@ -4,8 +4,8 @@ A fold is a split of the images in three: a list to train on, one to choose the 
 one to score, whose images the fold's model has never seen. Each image is scored in one fold.
 """
 
-import glob
 import os
+import re
 from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from files.paths import from_here
 from files.whole_file import write_text
 
 PARTS = "train", "val", "test"
+_FOLDER = re.compile(r"fold[1-9]\d{0,6}", re.ASCII)
 # Of the images that a fold does not score; the rest is trained on.
 _MAX_VAL_SHARE = 0.2
 
@@ -46,12 +47,19 @@ def find_folds(folder: str) -> list[Fold]:
         UserError: a number or a list is missing, an image is scored in no fold or in two, or a
             fold's model has seen an image that it is scored on.
     """
-    count = len(glob.glob(os.path.join(glob.escape(folder), "fold*", "test.txt")))
+    lists = [os.path.join(place, "test.txt") for place in fold_folders(folder)]
+    count = sum(map(os.path.isfile, lists))
     folds = [_fold(folder, number) for number in range(1, count + 1)]
     if count == 1:
         raise UserError(f"{from_here(folder)} holds one fold; at least 2 are needed")
     _refuse_leaks(folds)
     return folds
+
+
+def fold_folders(folder: str) -> list[str]:
+    """The folders fold1, fold2... in a folder; those of other names are the user's."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, n) for n in sorted(names) if _FOLDER.fullmatch(n)]
 
 
 def _fold(folder: str, number: int) -> Fold:
@@ -118,9 +126,9 @@ def make_folds(config: Config, count: int, folder: str, overwrite: bool) -> list
         for number, block in enumerate(blocks, 1)
         for path, part in zip(_fold(folder, number), block, strict=True)
     }
-    stored = glob.glob(
-        os.path.join(glob.escape(os.path.abspath(folder)), "fold*", "*.txt")
-    )
+    places = fold_folders(os.path.abspath(folder))
+    paths = (os.path.join(place, f"{part}.txt") for place in places for part in PARTS)
+    stored = [path for path in paths if os.path.lexists(path)]
     if not overwrite:
         _refuse_other_lists(folder, stored, texts, count)
     for path in set(stored) - set(texts):

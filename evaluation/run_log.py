@@ -1,5 +1,6 @@
 """Reads what runs left in their output folders, checked; for visualizer.py and report.py."""
 
+import json
 import math
 import os
 from typing import Annotated, Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     FailFast,
     Field,
     StrictBool,
@@ -14,6 +16,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import PydanticCustomError
 from typing_extensions import Required, TypedDict
 
 from files.errors import UserError
@@ -22,6 +25,7 @@ from files.validation import first_fault
 from files.yaml_reader import flatten, read_yaml
 
 _MAX_BYTES = 1 << 26
+_MAX_TEXTS = 1000
 _MAX_DRAWN = 1e30  # larger numbers overflow where axes are scaled
 
 
@@ -29,8 +33,18 @@ def _drawable(value: float) -> float:
     return value if abs(value) < _MAX_DRAWN else math.nan
 
 
+def _few(values: Any) -> Any:
+    if isinstance(values, dict) and len(values) > _MAX_TEXTS:
+        raise PydanticCustomError("too_long", "Too many values")
+    return values
+
+
 _Figure = Annotated[float, Field(strict=True), AfterValidator(_drawable)]
 _Share = Annotated[float, Field(strict=True, ge=0, le=1)] | None
+# A list that ends at its first fault: pydantic keeps 1 KB for each, of millions.
+_Item = TypeVar("_Item")
+_Some = Annotated[list[_Item], FailFast()]
+_Texts = Annotated[dict[str, str], BeforeValidator(_few)]
 _Color = Annotated[StrictInt, Field(ge=0, le=255)]
 _FIGURES = [
     f"{prefix}main/{figure}"
@@ -44,14 +58,11 @@ _Epoch = TypedDict(
         "epoch": Required[Annotated[StrictInt, Field(ge=0, le=10**9)]],
         "elapsed_time": Required[Annotated[float, Field(ge=0, le=1e12)]],
         **dict.fromkeys(["lr", "main/cross_entropy", *_FIGURES], _Figure),
-        **dict.fromkeys(_BY_CLASS, list[_Share]),
+        **dict.fromkeys(_BY_CLASS, _Some[_Share]),
     },
     total=False,
 )
 _Log = Annotated[list[_Epoch], Field(min_length=1), FailFast()]
-# A list that ends at its first fault: pydantic keeps 1 KB for each, of millions.
-_Item = TypeVar("_Item")
-_Some = Annotated[list[_Item], FailFast()]
 _Count = Annotated[StrictInt, Field(ge=0, lt=2**63)]
 
 
@@ -89,16 +100,16 @@ class _Scores(_Overall):
 
     model: str
     model_sha256: str
-    averaged_with: dict[str, str] = {}  # further model -> its SHA-256
+    averaged_with: _Texts = {}  # further model -> its SHA-256
     mirrored: StrictBool = False
     chosen_on: Annotated[StrictInt, Field(ge=0)] = 0
-    scales: list[Annotated[float, Field(gt=0, le=8)]] = [1.0]
+    scales: _Some[Annotated[float, Field(gt=0, le=8)]] = [1.0]
     time: str
     at_photo_size: _Overall
     classes: _Some[_Class]
-    ignored: list[str]
+    ignored: _Some[str]
     calibration: _Calibration | None = None
-    confusion: _Some[list[_Count]] = []
+    confusion: _Some[_Some[_Count]] = []
     images: _Some[_Image]
 
 
@@ -107,9 +118,9 @@ class _Record(BaseModel):
 
     date: str
     command: str
-    versions: dict[str, str]
+    versions: _Texts
     machine: str
-    data: dict[str, str]
+    data: _Texts
 
 
 def read_record(folder: str) -> dict | None:
@@ -180,8 +191,15 @@ def _read(path: str, kind: Any, what: str) -> Any:
         return None
     text = read_text(path, what, _MAX_BYTES)
     try:
-        return TypeAdapter(kind).validate_json(text)
-    except ValidationError as error:
+        # Not validate_json(): each of its errors holds a copy of the whole input.
+        return TypeAdapter(kind).validate_python(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not {what}: no valid JSON: {error}") from None
+    except ValueError as error:
+        if not isinstance(error, ValidationError):
+            raise UserError(
+                f"{path}: not {what}: a number has too many digits"
+            ) from None
         raise UserError(f"{path}: not {what}: {first_fault(error)}") from None
 
 

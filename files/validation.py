@@ -102,6 +102,7 @@ def _short(value: object, to_text: Callable[[object], str] = str) -> str:
 
 def first_fault(error: ValidationError) -> str:
     """The first thing that is wrong, and where, in pydantic's words."""
-    first = error.errors(include_url=False)[0]
+    # Without the input: of JSON, pydantic would make objects of all of it, 50 times its size.
+    first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]

@@ -9,6 +9,7 @@ import os
 import pytest
 from run_logs import log_of
 from test_report import run_folder, write_scores  # noqa: F401  (a fixture)
+from tiny_run import peak_memory
 
 from evaluation.report import write_report
 from evaluation.run_log import best_entry, read_config, read_log, read_scores, series
@@ -104,3 +105,28 @@ def test_best_epoch_is_the_first_of_equals_and_never_nan():
     assert best_entry(log_of([0.1, 0.3, 0.3, math.nan])) == 1
     assert best_entry(log_of([math.nan, 0.1, math.nan, 0.3, 0.2])) == 3
     assert best_entry(log_of([math.nan])) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images":[' + "{}," * 400_000 + "{}]}",
+        '{"confusion":[[' + "-1," * 400_000 + "-1]]}",
+        "[" * 100_000,
+        '{"time": ' + "9" * 5000 + "}",
+        '{"chosen_on": ' + "9" * 400 + ', "scales": [' + "9" * 400 + "]}",
+    ],
+)
+def test_scores_of_very_many_faults_take_little_memory(tmp_path, text):
+    """10 MB of them took 2 to 5 GB."""
+    (tmp_path / "predict").mkdir()
+    (tmp_path / "predict" / "scores.json").write_text(text)
+    message, memory = peak_memory(refusal_of, str(tmp_path))
+    assert "not the scores of a model" in message
+    assert memory < 100
+
+
+def refusal_of(folder: str) -> str:
+    with pytest.raises(UserError) as caught:
+        read_scores(folder)
+    return str(caught.value)

@@ -245,10 +245,10 @@ def _stored_mask(where: str, frame: tuple[slice, slice], shape: _Shape) -> np.nd
         content = base64.b64decode(shape.mask or "", validate=True)
     except ValueError:
         raise UserError(f"{where}: its 'mask' is not in base64") from None
-    content, pixels = checked_picture(where, content)
+    content, size = checked_picture(where, content)
     height, width = (part.stop - part.start for part in frame)
     # Before it is decoded: a few bytes may hold a picture far larger than the image.
-    mask = decode(where, content) if pixels == height * width else None
+    mask = decode(where, content) if size == (height, width) else None
     if mask is None or mask.shape[:2] != (height, width):
         raise UserError(f"{where}: its 'mask' is not {width} x {height} pixels large")
     return np.atleast_3d(mask).max(axis=2) > 0

@@ -20,7 +20,7 @@ from evaluation import panels, trained_model
 from evaluation.application import apply_model
 from evaluation.calibration import calibration_figures
 from evaluation.figures import draw_confusion, draw_reliability
-from evaluation.input_files import distinct, standard_input
+from evaluation.input_files import DistinctNames, standard_input
 from evaluation.report import write_report
 from evaluation.scoring import (
     Scores,
@@ -204,7 +204,7 @@ def score_and_draw(
     """
     table = dataset.args.label_table
     names = [os.path.splitext(os.path.normpath(name))[0] for name in dataset.names]
-    targets = distinct(names)
+    targets = list(map(DistinctNames(), names))
     scores, scored = Scores(table), []
     images = score_images(segmenter, dataset, processes)
     if processes.rank == 0:

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -81,7 +81,7 @@ def find_inputs(
         results = (os.path.realpath(target + ending) for ending in RESULTS)
         return any(_folded(result) in occupied for result in results)
 
-    targets = distinct([wanted for _, wanted in found.values()], is_input)
+    targets = map(DistinctNames(is_input), [wanted for _, wanted in found.values()])
     inputs = [
         Input(path, target, target != wanted)
         for (path, wanted), target in zip(found.values(), targets, strict=True)
@@ -113,18 +113,26 @@ def _is_label(name: str, stems: set[str]) -> bool:
     return name.endswith("_L.png") and name.removesuffix("_L.png") in stems
 
 
-def distinct(names: list[str], is_taken=lambda name: False) -> list[str]:
-    """The names; -2, -3... is appended to one that occurred before or that is_taken()."""
-    used: set[str] = set()
-    result = []
-    for name in names:
-        candidate, number = name, 1
-        while _folded(candidate) in used or is_taken(candidate):
+class DistinctNames:
+    """Called with names one by one, gives each back; with -2, -3... behind if it is not free.
+
+    Args:
+        is_taken: whether a name is in use by something else, too.
+    """
+
+    def __init__(self, is_taken: Callable[[str], bool] = lambda name: False):
+        self._is_taken = is_taken
+        self._used: set[str] = set()
+        self._last: dict[str, int] = {}  # number that a name was given last
+
+    def __call__(self, name: str) -> str:
+        candidate, number = name, self._last.get(_folded(name), 1)
+        while _folded(candidate) in self._used or self._is_taken(candidate):
             number += 1
             candidate = f"{name}-{number}"
-        used.add(_folded(candidate))
-        result.append(candidate)
-    return result
+        self._last[_folded(name)] = number
+        self._used.add(_folded(candidate))
+        return candidate
 
 
 def _folded(name: str) -> str:

@@ -10,7 +10,7 @@ from dataset.image_reader import as_channels, read_any_image
 from dataset.label_table import LabelTable
 from evaluation import panels
 from evaluation.confidence_map import draw_confidence
-from evaluation.input_files import distinct
+from evaluation.input_files import DistinctNames
 from evaluation.segmenter import Segmenter
 from files.errors import UserError
 from files.png_writer import write_palette_png, write_png
@@ -129,8 +129,9 @@ class PhotoSegmenter:
                 where it will be asked for.
 
         Returns:
-            Result: of an iterable, an iterator of them, each computed when its turn comes, with
-            names of which no two are the same.
+            Result: of an iterable, an iterator of them, with names of which no two are the same.
+            Each photo is taken and computed when its turn comes; after an error, next() goes on
+            with the one behind.
 
         Raises:
             UserError: the file cannot be read; or the array is of another shape or type.
@@ -139,12 +140,13 @@ class PhotoSegmenter:
             return self._result(photo, _name(photo), with_confidence)
         if not isinstance(photo, Iterable):
             raise UserError(f"this photo is of the type {_type(photo)}; {_WANTED}")
-        photos = list(photo)
-        names = distinct(map(_name, photos))
-        return (
-            self._result(p, name, with_confidence)
-            for p, name in zip(photos, names, strict=True)
-        )
+        distinct = DistinctNames()
+
+        def result(item: Photo) -> Result:
+            return self._result(item, distinct(_name(item)), with_confidence)
+
+        # Unlike a generator, map() does not end at a photo that cannot be used.
+        return map(result, photo)
 
     def _result(self, photo: Photo, name: str, with_confidence: bool) -> Result:
         if isinstance(photo, np.ndarray):

@@ -12,7 +12,7 @@ import pytest
 
 from dataset import list_reader
 from dataset.file_finder import refuse_missing
-from evaluation.input_files import distinct
+from evaluation.input_files import DistinctNames
 from files import command_line, paths, whole_file
 from files.errors import UserError
 from training import folder_lock, interruption, output_folder
@@ -46,7 +46,8 @@ def test_backslash_in_a_name_of_a_list_is_explained(tmp_path):
 
 
 def test_accented_letter_is_one_name_however_it_is_spelt():
-    assert distinct(["\u00e9", "e\u0301"]) == ["\u00e9", "e\u0301-2"]
+    names = map(DistinctNames(), ["\u00e9", "e\u0301"])
+    assert list(names) == ["\u00e9", "e\u0301-2"]
 
 
 def test_lock_without_fcntl_leaves_the_process_id_readable(tmp_path, monkeypatch):

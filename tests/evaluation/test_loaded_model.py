@@ -122,6 +122,24 @@ def test_a_list_gives_an_iterator_of_results_with_names_of_their_own(folder):
     assert next(results, None) is None
 
 
+def test_photos_of_a_generator_are_taken_one_by_one(folder):
+    taken = []
+    results = load(folder)(taken.append(n) or PHOTO for n in range(1_000_000_000))
+    names = [next(results).name for _ in range(3)]
+    assert names == ["photo", "photo-2", "photo-3"]
+    assert taken == [0, 1, 2]
+
+
+def test_a_photo_that_cannot_be_used_does_not_end_the_iterator(folder):
+    results = load(folder)([PHOTO, "nowhere.png", PHOTO / 255, PHOTO[:20]])
+    assert next(results).name == "photo"
+    for sentence in ("no such image file", "float64"):
+        with pytest.raises(UserError, match=sentence):
+            next(results)
+    assert next(results).classes.shape == (20, 70)
+    assert next(results, None) is None
+
+
 def test_saved_class_numbers_are_a_palette_of_the_classes_colours(folder, tmp_path):
     segment = load(folder)
     result = segment(PHOTO)

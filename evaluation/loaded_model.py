@@ -54,8 +54,12 @@ def load(
 
     Raises:
         UserError: there is no model, its file is damaged, or does not say how it was trained;
-            there is no such GPU.
+            there is no such GPU, or device is no such number.
     """
+    if not isinstance(device, int | np.integer) or device < -1:
+        raise UserError(
+            f"{_CALLED}: device is {device!r}; give -1 for the CPU, or the number of a GPU"
+        )
     path = _model_file(os.fspath(path))
     description = weights.read_description(path, _CALLED)
     if description is None:
@@ -67,7 +71,7 @@ def load(
     with chainer.using_config("dtype", np.float32):
         model = FCN(args.n_class, args.in_ch, args.dilated, args.bypass)
     weights.load_model(path, model, _CALLED)
-    device = find_device(device)
+    device = find_device(int(device), "device")
     model.to_device(device)
     segmenter = Segmenter(model, args, device, mirror, temperature=args.temperature)
     return PhotoSegmenter(segmenter, args.label_table)

@@ -25,11 +25,12 @@ def choose_device(gpu: int) -> chainer.backend.Device:
     return device
 
 
-def find_device(gpu: int) -> chainer.backend.Device:
+def find_device(gpu: int, called: str = "gpu") -> chainer.backend.Device:
     """A device that is sure to work; which one is current stays as it is.
 
     Args:
         gpu: number of the GPU, or -1 for the CPU.
+        called: what the user knows this number as.
 
     Raises:
         UserError: there is no such GPU, or CuPy cannot use it; gives the driver's own reason.
@@ -47,6 +48,6 @@ def find_device(gpu: int) -> chainer.backend.Device:
         if isinstance(error, ModuleNotFoundError):
             reason += " (uv run --extra cuda12 ... installs it)"
         raise UserError(
-            f"gpu: {gpu} cannot be used: {reason}; set gpu: -1 to train on the CPU"
+            f"{called}: {gpu} cannot be used: {reason}; set {called}: -1 to use the CPU"
         ) from None
     return device

@@ -270,6 +270,18 @@ def test_a_folder_that_is_no_run_and_a_path_that_is_nothing_are_named(tmp_path):
         load(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda:0", -2, None, 0.0])
+def test_a_device_that_is_no_number_of_one_is_refused(folder, device):
+    with pytest.raises(UserError, match=f"device is {device!r}; give -1 for the CPU"):
+        load(folder, device)
+
+
+def test_a_gpu_that_is_missing_is_told_in_the_callers_words(folder, monkeypatch):
+    monkeypatch.setattr(chainer.backends.cuda, "available", False)
+    with pytest.raises(UserError, match="device: 3 cannot .*set device: -1 to use"):
+        load(folder, device=3)
+
+
 def save_on_full_disk(folder: str, out: str) -> tuple:
     result = load(folder)(PHOTO)
     limit_file_size(100)

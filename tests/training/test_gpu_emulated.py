@@ -199,7 +199,7 @@ class TestNoGpu:
             choose_device(3)
         assert str(caught.value) == (
             "gpu: 3 cannot be used: libcuda.so.1: cannot open shared object file; set gpu: -1 to "
-            "train on the CPU"
+            "use the CPU"
         )
 
 
